@@ -1,0 +1,76 @@
+"""What a plugin author needs: ``import zoo`` and nothing deeper."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoo.block import Block as Block
+    from zoo.channel import Channel as Channel
+    from zoo.errors import DataError as DataError
+    from zoo.errors import ZooError as ZooError
+    from zoo.head import Head as Head
+    from zoo.head import PooledHead as PooledHead
+    from zoo.head import TokenHead as TokenHead
+    from zoo.hooks import hookimpl as hookimpl
+    from zoo.kernel import Kernel as Kernel
+    from zoo.mixer import Flops as Flops
+    from zoo.mixer import Mixer as Mixer
+    from zoo.mixer import State as State
+    from zoo.position import EmbeddingPosition as EmbeddingPosition
+    from zoo.position import NoPosition as NoPosition
+    from zoo.position import Position as Position
+    from zoo.position import PositionFactory as PositionFactory
+    from zoo.position import QueryKeyPosition as QueryKeyPosition
+    from zoo.position import ScorePosition as ScorePosition
+    from zoo.registry import load as load
+    from zoo.runner import run as run
+    from zoo.task import IGNORED as IGNORED
+    from zoo.task import Batch as Batch
+    from zoo.task import Budget as Budget
+    from zoo.task import Recipe as Recipe
+    from zoo.task import Split as Split
+    from zoo.task import Tally as Tally
+    from zoo.task import Task as Task
+    from zoo.task import classification as classification
+    from zoo.task import epoch_rows as epoch_rows
+
+HOME = {
+    "block": ["Block"],
+    "channel": ["Channel"],
+    "errors": ["DataError", "ZooError"],
+    "head": ["Head", "PooledHead", "TokenHead"],
+    "hooks": ["hookimpl"],
+    "kernel": ["Kernel"],
+    "mixer": ["Flops", "Mixer", "State"],
+    "position": [
+        "EmbeddingPosition",
+        "NoPosition",
+        "Position",
+        "PositionFactory",
+        "QueryKeyPosition",
+        "ScorePosition",
+    ],
+    "registry": ["load"],
+    "runner": ["run"],
+    "task": [
+        "IGNORED",
+        "Batch",
+        "Budget",
+        "Recipe",
+        "Split",
+        "Tally",
+        "Task",
+        "classification",
+        "epoch_rows",
+    ],
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: `zoo --help` must not pay for torch."""
+    for module, names in HOME.items():
+        if name in names:
+            value = getattr(import_module(f"zoo.{module}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module 'zoo' has no attribute {name!r}")

@@ -1,0 +1,46 @@
+"""Errors a user can act on: the message names what came, what is allowed and what to type."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class ZooError(Exception):
+    """A mistake the user can mend. ``exit_code`` is what the shell gets."""
+
+    exit_code = 2
+
+
+class DataError(ZooError):
+    """Data or a checkpoint that is missing, damaged or not what its checksum says."""
+
+    exit_code = 3
+
+
+class Diverged(ZooError):
+    """The loss stopped being a number."""
+
+    exit_code = 4
+
+
+class DiskFull(ZooError):
+    """A write did not fit."""
+
+    exit_code = 6
+
+
+class Killed(ZooError):
+    """A signal asked the run to stop; its checkpoint is written."""
+
+    def __init__(self, signum: int, step: int) -> None:
+        super().__init__(f"stopped by signal {signum} at step {step}; the same command resumes")
+        self.signum, self.step = signum, step
+        self.exit_code = 128 + signum
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`did you mean 'mamba'?`, or everything there is."""
+    known = sorted(known)
+    near = get_close_matches(name, known, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"there is {', '.join(known)}" if known else "there is none"

@@ -1,0 +1,16 @@
+"""What a thing is, as a hash of its content."""
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+
+def canonical(value: Mapping[str, Any]) -> str:
+    """One text for one content: keys sorted, no NaN, no dependence on PYTHONHASHSEED."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(value: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) of the canonical text."""
+    return sha256(canonical(value).encode()).hexdigest()

@@ -1,0 +1,48 @@
+"""Kernels: several ways to compute one operation, found when it runs, never at import."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from zoo.errors import ZooError, nearest
+
+
+def _always(*_: Any) -> str | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One way to run an operation.
+
+    ``missing()`` says why this machine cannot run it at all and what to install (cache it: it may
+    import); ``refuses(x)`` says why it cannot take this device, dtype or shape. Both return None
+    for yes.
+    """
+
+    name: str
+    run: Callable[..., Any]
+    missing: Callable[[], str | None] = _always
+    refuses: Callable[[Tensor], str | None] = _always
+
+    def reason(self, x: Tensor) -> str | None:
+        """Why this kernel cannot run on ``x`` here, or None."""
+        return self.missing() or self.refuses(x)
+
+
+def pick(kernels: Sequence[Kernel], wanted: str, x: Tensor) -> Kernel:
+    """The first kernel (fastest first) that can run; or the one asked for by name.
+
+    Raises ZooError when the named kernel is unknown or cannot run, with the reason.
+    """
+    if wanted == "auto":
+        return next(kernel for kernel in kernels if kernel.reason(x) is None)
+    by_name = {kernel.name: kernel for kernel in kernels}
+    if wanted not in by_name:
+        raise ZooError(f"mixer.kernel={wanted}: {nearest(wanted, ['auto', *by_name])}")
+    reason = by_name[wanted].reason(x)
+    if reason is not None:
+        raise ZooError(f"mixer.kernel={wanted} cannot run here: {reason}; try mixer.kernel=auto")
+    return by_name[wanted]

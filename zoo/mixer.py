@@ -1,0 +1,97 @@
+"""The contract of a sequence mixer: (b, l, d) to (b, l, d), at once or one token at a time."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from zoo.errors import ZooError
+from zoo.kernel import Kernel, pick
+
+Direction = Literal["causal", "bidirectional"]
+State = Any  # any pytree of tensors and ints; what decoding really carries
+
+
+@dataclass(frozen=True)
+class Flops:
+    """Floating point operations, a multiply-add being two.
+
+    ``matmul`` are those of matrix products and convolutions (what torch's counter sees), ``other``
+    those of scans, softmax and gates. A causal mask is not discounted: products are counted as the
+    portable kernel executes them.
+    """
+
+    matmul: int
+    other: int = 0
+
+    @property
+    def total(self) -> int:
+        """Both kinds together."""
+        return self.matmul + self.other
+
+    def __add__(self, more: "Flops") -> "Flops":
+        return Flops(self.matmul + more.matmul, self.other + more.other)
+
+
+class Mixer(nn.Module, ABC):
+    """Mixes information along the length; knows nothing of norms, residuals or channel mixing.
+
+    Built as ``cls(dim, *, options)``. A constructor that names ``causal``, ``position``, ``layer``,
+    ``depth`` or ``max_length`` is given them by the backbone; every other keyword is an option.
+    """
+
+    family: ClassVar[str] = "other"
+    paper: ClassVar[str] = ""
+    """Author year, arXiv id."""
+    directions: ClassVar[frozenset[Direction]] = frozenset({"causal"})
+    positions: ClassVar[frozenset[str]] = frozenset({"none", "embedding"})
+    """The places (see ``zoo.Position.place``) where a position may act with this mixer."""
+    default_position: ClassVar[str] = "none"
+    """The position used when the user names none."""
+    kernels: ClassVar[tuple[Kernel, ...]] = ()
+    """Fastest first; the last one runs everywhere. Empty: there is only one way."""
+    known_failures: ClassVar[Mapping[str, str]] = {}
+    """Check name -> why ``zoo check`` may fail it. A known failure that passes is an error."""
+
+    kernel: str = "auto"
+    kernel_ran: str = "torch"
+    """The kernel that the last forward really used."""
+
+    @abstractmethod
+    def forward(
+        self, x: Float[Tensor, "b l d"], lengths: Int[Tensor, " b"] | None = None
+    ) -> Float[Tensor, "b l d"]:
+        """Mix along ``l``. Causal: y[:, :t] must not depend on x[:, t:].
+
+        Right padding only: row i holds ``lengths[i]`` tokens, all of them when None. What stands in
+        the padding must not change what stands before it; outputs in the padding mean nothing.
+        """
+
+    def initial_state(self, batch: int) -> State:
+        """What decoding carries before the first token, on the mixer's own device."""
+        raise ZooError(f"{type(self).__name__} does not decode: it has no step")
+
+    def step(self, x: Float[Tensor, "b d"], state: State) -> tuple[Float[Tensor, "b d"], State]:
+        """The next output and state; after any number of steps it equals ``forward``."""
+        raise ZooError(f"{type(self).__name__} does not decode: it has no step")
+
+    @abstractmethod
+    def flops(self, batch: int, length: int) -> Flops:
+        """Closed form of one forward pass."""
+
+    @abstractmethod
+    def state_size(self, length: int) -> int:
+        """Numbers carried per sequence after ``length`` tokens of decoding."""
+
+    def parameter_settings(self) -> Mapping[str, Mapping[str, float]]:
+        """Parameter name -> optimizer settings of its own, as {"A_log": {"weight_decay": 0.0}}."""
+        return {}
+
+    def pick(self, x: Tensor) -> Kernel:
+        """The kernel to use for ``x``; remembered for the record."""
+        kernel = pick(self.kernels, self.kernel, x)
+        self.kernel_ran = kernel.name
+        return kernel

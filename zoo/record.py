@@ -1,0 +1,176 @@
+"""The record: one immutable JSON file per run, and all that the leaderboard knows."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from zoo.errors import DataError
+
+SCHEMA = 1
+Status = Literal["ok", "failed", "diverged", "oom", "killed"]
+LARGEST = 16 * 2**20  # bytes; a record is a few kilobytes
+
+
+class Part(BaseModel):
+    """Strict when written; NaN and infinity are refused, a field is null with a reason instead."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
+
+
+class Failure(Part):
+    """What went wrong, and in which phase: plan, data, train, test or measure."""
+
+    type: str
+    message: str
+    phase: str
+
+
+class TaskPart(Part):
+    """What was asked; two ids are never ranked together."""
+
+    name: str
+    id: str
+    protocol: str
+    budget: str
+
+
+class MixerPart(Part):
+    """Who answered. A hybrid's name is `hybrid`, its pattern stands in the options."""
+
+    name: str
+    options: dict[str, Any]
+    kernel: str | None
+    family: str
+
+
+class Metric(Part):
+    """One score; ``n`` items were averaged."""
+
+    value: float | None
+    split: str
+    higher_is_better: bool
+    chance: float | None = None
+    n: int
+
+
+class FlopsPart(Part):
+    """Forward pass per token at the task's length; ``uncounted`` operators ran but count 0."""
+
+    closed_form: float | None = None
+    counted: float | None = None
+    uncounted: list[str] = []
+
+
+class Spread(Part):
+    """A timing in milliseconds: its median and its interquartile range."""
+
+    median: float
+    iqr: float
+
+
+class Efficiency(Part):
+    """What it cost; lengths are keys of the mappings, in tokens."""
+
+    params: int | None = None
+    flops_per_token: FlopsPart = FlopsPart()
+    train_tokens_per_s: float | None = None
+    peak_memory_bytes: int | None = None
+    forward_ms: dict[int, Spread] = {}
+    decode_ms_per_token: float | None = None
+    state_bytes: dict[int, int] = {}
+
+
+class Env(Part):
+    """Where it ran."""
+
+    commit: str | None
+    dirty: bool | None
+    python: str
+    torch: str
+    device: str
+    precision: str
+    deterministic: bool
+    plugins: dict[str, str]
+
+
+class Data(Part):
+    """What it read."""
+
+    name: str
+    sha256: str | None
+    source: str | None
+
+
+class Record(Part):
+    """One run, whole. ``missing`` says, by dotted field name, why a null is null."""
+
+    schema_version: int = SCHEMA
+    run_id: str
+    status: Status
+    failure: Failure | None = None
+    task: TaskPart
+    mixer: MixerPart
+    config: dict[str, Any]
+    config_sha256: str
+    seed: int
+    metrics: dict[str, Metric] = {}
+    headline: str
+    curve: dict[int, float] = {}
+    """Headline metric on the test split, by length."""
+    efficiency: Efficiency = Efficiency()
+    env: Env
+    data: Data
+    started: str
+    """ISO 8601, UTC."""
+    seconds: float = Field(ge=0)
+    steps: int = Field(ge=0)
+    tokens: int = Field(ge=0)
+    resumed: list[int] = []
+    """Steps at which an interrupted run was taken up again."""
+    missing: dict[str, str] = {}
+
+
+def write(record: Record, path: Path) -> None:
+    """Whole or not at all: a temporary file beside it, fsync, rename."""
+    atomic_write(path, (record.model_dump_json(indent=1) + "\n").encode())
+
+
+def atomic_write(path: Path, content: bytes) -> None:
+    """Replace ``path``, or leave it as it was and leave nothing else behind."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def read(path: Path) -> Record:
+    """Raises DataError naming the file and what is wrong with it."""
+    try:
+        if path.stat().st_size > LARGEST:
+            raise DataError(f"{path}: {path.stat().st_size} bytes is no record")
+        content = json.loads(path.read_text())
+        version = content.get("schema_version")
+        if version != SCHEMA:
+            raise DataError(f"{path}: schema {version}; this zoo reads {SCHEMA}, upgrade mixer-zoo")
+        return Record.model_validate(content)
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise DataError(f"{path}: not a record: {str(error).splitlines()[0]}") from error
+
+
+def read_all(folder: Path) -> Iterator[Record | DataError]:
+    """Every record below ``folder``, the unreadable ones as the error that names them."""
+    for path in sorted(folder.rglob("record.json")):
+        try:
+            yield read(path)
+        except DataError as error:
+            yield error
