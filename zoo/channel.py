@@ -10,7 +10,7 @@ from zoo.mixer import Flops
 
 
 class Channel(nn.Module, ABC):
-    """Built as ``cls(dim, *, options)``. An ``empty`` one is left out of the layer, norm and all."""
+    """Built as ``cls(dim, *, options)``. An ``empty`` one is left out, its norm too."""
 
     paper: ClassVar[str] = ""
     empty: ClassVar[bool] = False
