@@ -1,0 +1,118 @@
+"""Attention without softmax: a recurrence in disguise, with a matrix for a state."""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float, Int
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+import zoo
+from zoo_linear.kernelized import CHUNK, advance, chunked, reference
+
+State = tuple[Tensor, Tensor]  # sum of k v^T (b, h, e, e) and of k (b, h, e)
+
+
+class LinearAttention(zoo.Mixer):
+    """y_i = f(q_i) sum_j f(k_j) v_j^T / f(q_i) sum_j f(k_j) with f = elu + 1.
+
+    After Katharopoulos et al. (2020). The sums are kept in float32 under bfloat16. Raises ZooError when ``heads`` does not divide
+    ``dim``.
+    """
+
+    family = "linear attention"
+    paper = "Katharopoulos et al. 2020, arXiv:2006.16236"
+    directions = frozenset({"causal", "bidirectional"})
+    positions = frozenset({"none", "embedding"})
+    default_position = "sinusoidal"
+    kernels = (zoo.Kernel("chunked", chunked), zoo.Kernel("reference", reference))
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        causal: bool = True,
+        heads: PositiveInt = 4,
+        kernel: Literal["auto", "chunked", "reference"] = "auto",
+    ) -> None:
+        super().__init__()
+        if dim % heads:
+            valid = min(
+                (n for n in range(1, dim + 1) if dim % n == 0), key=lambda n: abs(n - heads)
+            )
+            raise zoo.ZooError(
+                f"mixer.heads={heads} does not divide dim={dim}; try mixer.heads={valid}"
+            )
+        self.dim, self.heads, self.causal, self.kernel = dim, heads, causal, kernel
+        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
+        self.out = nn.Linear(dim, dim, bias=False)
+
+    def forward(
+        self, x: Float[Tensor, "b l d"], lengths: Int[Tensor, " b"] | None = None
+    ) -> Float[Tensor, "b l d"]:
+        keep = None
+        if lengths is not None:
+            keep = (torch.arange(x.shape[1], device=x.device) < lengths[:, None])[..., None]
+            x = x.masked_fill(~keep, 0)  # (b, l, 1) against (b, l, d)
+        qkv = self.qkv(x)
+        q, k, v = rearrange(qkv, "b l (three h e) -> three b h l e", three=3, h=self.heads)
+        with full_precision(x):
+            q, k, v = feature(q), feature(k), widen(v)
+            if keep is not None and not self.causal:
+                k = k.masked_fill(~keep[:, None], 0)  # the feature of a zero is one
+            y = self.pick(q).run(q, k, v, self.causal)
+        mixed: Tensor = self.out(rearrange(y, "b h l e -> b l (h e)").to(qkv.dtype))
+        return mixed
+
+    def initial_state(self, batch: int) -> State:
+        width = self.dim // self.heads
+        weight = widen(self.qkv.weight[:0])
+        shape = batch, self.heads, width
+        return weight.new_zeros(*shape, width), weight.new_zeros(*shape)
+
+    def step(self, x: Float[Tensor, "b d"], state: State) -> tuple[Float[Tensor, "b d"], State]:
+        if not self.causal:
+            raise zoo.ZooError(
+                "a bidirectional linear attention cannot decode; build it with causal=True"
+            )
+        qkv = self.qkv(x)
+        q, k, v = rearrange(qkv, "b (three h e) -> three b h e", three=3, h=self.heads)
+        with full_precision(x):
+            y, *sums = advance(feature(q), feature(k), widen(v), *state)
+        return self.out(rearrange(y, "b h e -> b (h e)").to(qkv.dtype)), (sums[0], sums[1])
+
+    def flops(self, batch: int, length: int) -> zoo.Flops:
+        width = self.dim // self.heads
+        projections = 8 * batch * length * self.dim**2
+        features = 4 * batch * length * self.dim  # exp, choice and sum, for queries and keys
+        if not self.causal:
+            matmul = 4 * batch * length * self.dim * width + 2 * batch * length * self.dim
+            return zoo.Flops(projections + matmul, other=features)
+        size = min(CHUNK, length)
+        padded = -(-length // size) * size
+        matmul = 4 * batch * padded * self.dim * (size + width)
+        sums = batch * (padded // size) * self.dim * width + 4 * batch * padded * self.dim
+        return zoo.Flops(projections + matmul, other=features + sums)
+
+    def state_size(self, length: int) -> int:
+        return self.dim * (self.dim // self.heads + 1)
+
+
+def feature(x: Tensor) -> Tensor:
+    """elu + 1: positive, and one at zero."""
+    return F.elu(widen(x)) + 1
+
+
+def widen(x: Tensor) -> Tensor:
+    """At least float32: a long sum in bfloat16 stops growing after 256 terms."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def full_precision(x: Tensor) -> AbstractContextManager[object]:
+    """No autocast, which would narrow the products again."""
+    device = x.device.type
+    known = torch.amp.is_autocast_available(device)
+    return torch.autocast(device, enabled=False) if known else nullcontext()
