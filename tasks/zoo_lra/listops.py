@@ -1,0 +1,137 @@
+"""Long Range Arena's ListOps: the value of a nested expression of some thousand symbols."""
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from hashlib import sha256
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import NonNegativeInt, PositiveInt
+
+import zoo
+from zoo_lra.splits import SHARD, generate
+from zoo_lra.trees import DIGITS, Examples, Ints, Rules
+
+RULES = Rules()
+VOCABULARY = (*map(str, range(DIGITS)), "[MIN", "[MAX", "[MED", "[SM", "]")
+PADDING = len(VOCABULARY)
+ROUND = 8
+"""Batches are padded to a multiple of this: few distinct shapes, aligned rows."""
+MAJORITY = 0.171
+"""Share of the commonest answer, 0, among the 100,000 examples of data seed 0 at `paper`."""
+SIZES: Mapping[zoo.Budget, Mapping[str, int]] = {
+    "smoke": {"train": 1000, "valid": 100, "test": 200},
+    "cpu": {"train": 10_000, "valid": 500, "test": 1000},
+    "gpu": {"train": 96_000, "valid": 2000, "test": 2000},
+    "paper": {"train": 96_000, "valid": 2000, "test": 2000},
+}
+RECIPES: Mapping[zoo.Budget, zoo.Recipe] = {
+    "smoke": zoo.Recipe(dim=32, depth=2, steps=20, batch_size=8, lr=2e-3, evaluate_every=20),
+    "cpu": zoo.Recipe(dim=64, depth=2, steps=400, batch_size=16, lr=2e-3, evaluate_every=100),
+    "gpu": zoo.Recipe(dim=128, depth=4, steps=5000, batch_size=32, lr=1e-3, evaluate_every=500),
+    "paper": zoo.Recipe(
+        dim=128,
+        depth=6,
+        steps=30_000,
+        batch_size=32,
+        lr=1e-3,
+        weight_decay=0.05,
+        evaluate_every=1000,
+    ),
+}
+
+
+class ListOps(zoo.Task):
+    """Ten-way classification of expressions such as `[MAX 3 [MIN 7 8 ] 2 ]`, 501 to 1,999 tokens.
+
+    Nangia & Bowman 2018 (arXiv 1804.06028) as set by Tay et al. 2020 (arXiv 2011.04006): the same
+    grammar, rejection by length, vocabulary (parentheses are no tokens) and 96,000 / 2,000 / 2,000
+    examples; the published files themselves came from an unseeded generator and are not these.
+    A smaller budget takes the first examples of each split, so its test set is part of the
+    whole one; no budget shortens an expression.
+
+    Protocol `zoo`: mean pooling and a linear head, sizes and training our own.
+
+    ``data_seed`` makes other expressions, which is another task. ``workers`` threads generate
+    them; the bytes do not depend on their number.
+    """
+
+    def __init__(
+        self,
+        *,
+        budget: zoo.Budget = "cpu",
+        protocol: Literal["zoo"] = "zoo",
+        data_seed: NonNegativeInt = 0,
+        workers: PositiveInt = 1,
+    ) -> None:
+        self.budget, self.protocol = budget, protocol
+        self.data_seed, self.workers = data_seed, workers
+        self.inputs, self.outputs = len(VOCABULARY) + 1, DIGITS
+        self.max_length = RULES.shorter_than
+        self.chance = {"accuracy": MAJORITY}
+
+    @cached_property
+    def splits(self) -> Mapping[str, Examples]:
+        """Every split, generated when first asked for."""
+        return generate(SIZES[self.budget], self.data_seed, RULES, self.workers)
+
+    def recipe(self) -> zoo.Recipe:
+        return RECIPES[self.budget]
+
+    def head(self, dim: int) -> zoo.Head:
+        return zoo.PooledHead(dim, self.outputs, "mean")
+
+    def prepare(self) -> None:
+        _ = self.splits
+
+    def train_batch(self, seed: int, step: int, batch_size: int) -> zoo.Batch:
+        train = self.splits["train"]
+        return pad(train, zoo.epoch_rows(len(train.labels), seed, step, batch_size).numpy())
+
+    def batches(
+        self, split: zoo.Split, batch_size: int, length: int | None = None
+    ) -> Iterator[zoo.Batch]:
+        if length is not None:
+            raise zoo.ZooError(f"lra/listops has no grid of lengths; it was asked for {length}")
+        examples = self.splits[split]
+        count = len(examples.labels)
+        for start in range(0, count, batch_size):
+            yield pad(examples, np.arange(start, min(start + batch_size, count)))
+
+    def identity(self) -> Mapping[str, Any]:
+        return {
+            "generator": "listops, Philox 4x64, shards of " + str(SHARD),
+            "rules": RULES._asdict(),
+            "data_seed": self.data_seed,
+            "sizes": SIZES[self.budget],
+            "vocabulary": VOCABULARY,
+            "head": "mean, linear",
+        }
+
+    def provenance(self) -> Mapping[str, str | None]:
+        whole = sha256()
+        for split in sorted(self.splits):
+            tokens, offsets, labels = self.splits[split]
+            for part in (tokens, offsets.astype("<i8"), labels):
+                whole.update(part.data)
+        source = f"generated, data_seed={self.data_seed}"
+        return {"name": "listops", "sha256": whole.hexdigest(), "source": source}
+
+    def text(self, tokens: list[int]) -> str:
+        return " ".join(VOCABULARY[token] for token in tokens if token != PADDING)
+
+
+def pad(examples: Examples, rows: Ints) -> zoo.Batch:
+    """The examples at ``rows``, right-padded to the longest; a copy per row, none per token."""
+    first = examples.offsets[rows]
+    lengths = examples.offsets[rows + 1] - first
+    width = -(-int(lengths.max()) // ROUND) * ROUND
+    inputs = np.full((len(rows), width), PADDING, np.uint8)
+    for row, (start, length) in enumerate(zip(first.tolist(), lengths.tolist(), strict=True)):
+        inputs[row, :length] = examples.tokens[start : start + length]
+    return zoo.Batch(
+        torch.from_numpy(inputs.astype(np.int64)),
+        torch.from_numpy(examples.labels[rows].astype(np.int64)),
+        torch.from_numpy(lengths),
+    )
