@@ -62,6 +62,10 @@ class Copy(zoo.Task):
         self.grid = (*(n for n in doubling if n < test_length), test_length)
         self.chance = {"accuracy": 1 / symbols}
 
+    @property
+    def length(self) -> int:
+        return 2 * self.train_length
+
     def recipe(self) -> zoo.Recipe:
         return RECIPES[self.budget]
 
