@@ -1,1 +1,9 @@
-"""zoo_ssm."""
+"""State space models: recurrences with a linear state, scanned along the length."""
+
+import zoo
+
+
+@zoo.hookimpl
+def zoo_mixers() -> dict[str, str]:
+    """Offer the shelf."""
+    return {"mamba": "zoo_ssm.mamba:Mamba"}

@@ -1,0 +1,129 @@
+"""Mamba: a state space model whose dynamics depend on the input."""
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float, Int
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+import zoo
+from zoo_ssm.selective_scan import KERNELS, LARGEST_STATE
+
+DT_MIN, DT_MAX, DT_FLOOR = 1e-3, 0.1, 1e-4
+State = tuple[Tensor, Tensor]
+
+
+class Mamba(zoo.Mixer):
+    """Gu and Dao 2023, arXiv:2312.00752: convolution, selective scan and gate in one layer.
+
+    ``state`` numbers per channel, a causal convolution over ``conv`` tokens, ``expand * dim``
+    channels inside. Parameters are named, shaped and initialised as in the authors' mamba_ssm, so
+    their state_dicts load. Raises ZooError when ``state`` exceeds 256.
+    """
+
+    family = "ssm"
+    paper = "Gu and Dao 2023, arXiv:2312.00752"
+    kernels = KERNELS
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        state: PositiveInt = 16,
+        conv: PositiveInt = 4,
+        expand: PositiveInt = 2,
+        kernel: Literal["auto", "mamba_ssm", "chunked", "reference"] = "auto",
+    ) -> None:
+        super().__init__()
+        if state > LARGEST_STATE:
+            raise zoo.ZooError(f"mixer.state={state}: at most {LARGEST_STATE}; try mixer.state=16")
+        self.dim, self.state, self.conv, self.kernel = dim, state, conv, kernel
+        self.inner, self.rank = expand * dim, math.ceil(dim / 16)
+        self.in_proj = nn.Linear(dim, 2 * self.inner, bias=False)
+        self.conv1d = nn.Conv1d(self.inner, self.inner, conv, groups=self.inner)
+        self.x_proj = nn.Linear(self.inner, self.rank + 2 * state, bias=False)
+        self.dt_proj = nn.Linear(self.rank, self.inner)
+        self.A_log = nn.Parameter(torch.empty(self.inner, state))
+        self.D = nn.Parameter(torch.ones(self.inner))
+        self.out_proj = nn.Linear(self.inner, dim, bias=False)
+        self.reset_dynamics()
+
+    @torch.no_grad()
+    def reset_dynamics(self) -> None:
+        """A = -1 .. -n in every channel; step sizes log-uniform in [0.001, 0.1]."""
+        self.A_log.copy_(torch.arange(1, self.state + 1).log().expand_as(self.A_log))
+        nn.init.uniform_(self.dt_proj.weight, -(self.rank**-0.5), self.rank**-0.5)
+        dt = torch.empty_like(self.dt_proj.bias).uniform_(math.log(DT_MIN), math.log(DT_MAX)).exp()
+        dt.clamp_(min=DT_FLOOR)
+        self.dt_proj.bias.copy_(dt + torch.log(-torch.expm1(-dt)))  # softplus of it is dt again
+
+    def forward(
+        self, x: Float[Tensor, "b l d"], lengths: Int[Tensor, " b"] | None = None
+    ) -> Float[Tensor, "b l d"]:
+        return self.mix(x, self.pick(x))[0]
+
+    def prefill(
+        self, x: Float[Tensor, "b l d"], state: State | None = None
+    ) -> tuple[Float[Tensor, "b l d"], State]:
+        """``forward`` after the past in ``state``, and the state from which ``step`` goes on."""
+        y, (window, h) = self.mix(x, self.pick(x), state)
+        return y, (window.to(self.in_proj.weight.dtype, copy=True), h)
+
+    def step(self, x: Float[Tensor, "b d"], state: State) -> tuple[Float[Tensor, "b d"], State]:
+        y, (window, h) = self.mix(x[:, None], KERNELS[-1], state)
+        return y[:, 0], (window.to(self.in_proj.weight.dtype), h)
+
+    def mix(
+        self, x: Tensor, kernel: zoo.Kernel, state: State | None = None
+    ) -> tuple[Tensor, State]:
+        """One pass over (b, l, d); without a state it starts from nothing."""
+        u, z = self.in_proj(x).chunk(2, dim=-1)  # (b, l, inner) each
+        u = rearrange(u, "b l d -> b d l")
+        if state is None:
+            before, h = None, None
+            u = F.pad(u, (self.conv - 1, 0))
+        else:
+            before, h = state
+            u = torch.cat([before.to(u.dtype), u], dim=-1)
+        window = u[..., u.shape[-1] - self.conv + 1 :]
+        u = rearrange(F.silu(self.conv1d(u)), "b d l -> b l d").contiguous()
+        low, b, c = self.x_proj(u).split([self.rank, self.state, self.state], dim=-1)
+        dt = F.linear(low, self.dt_proj.weight)  # the scan adds the bias, in its own precision
+        a = -torch.exp(self.A_log.to(self.wide))
+        y, h = kernel.run(u, dt, a, b, c, self.D, z, self.dt_proj.bias, h)
+        mixed: Tensor = self.out_proj(y)
+        return mixed, (window, h)
+
+    @property
+    def wide(self) -> torch.dtype:
+        """What the state is carried in: float32, or what the parameters have if that is more."""
+        return torch.promote_types(self.in_proj.weight.dtype, torch.float32)
+
+    def initial_state(self, batch: int) -> State:
+        """The convolution's last inputs (b, inner, conv - 1), the scan's h (b, inner, n)."""
+        like = self.in_proj.weight
+        window = like.new_zeros(batch, self.inner, self.conv - 1)
+        return window, like.new_zeros(batch, self.inner, self.state, dtype=self.wide)
+
+    def state_size(self, length: int) -> int:
+        return self.inner * (self.conv - 1 + self.state)
+
+    def flops(self, batch: int, length: int) -> zoo.Flops:
+        """Products: the projections, the convolution, and C h (n a channel).
+
+        Other, by channel and token: 5 n for the state (dt A, its exponential, B times dt u, and a
+        multiply-add), dt u 1, bias and softplus 4, skip 2, silu of u 4, silu of z and gate 5.
+        """
+        inner, n, rank = self.inner, self.state, self.rank
+        linear = self.dim * 2 * inner + inner * (rank + 2 * n) + rank * inner + inner * self.dim
+        matmul = 2 * (linear + inner * self.conv + inner * n)
+        other = inner * (5 * n + 1 + 4 + 2 + 4 + 5)
+        return zoo.Flops(batch * length * matmul, batch * length * other)
+
+    def parameter_settings(self) -> Mapping[str, Mapping[str, float]]:
+        return {name: {"weight_decay": 0.0} for name in ("A_log", "D", "dt_proj.bias")}

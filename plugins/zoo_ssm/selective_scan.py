@@ -1,0 +1,107 @@
+"""Mamba's inner operation, from raw step sizes to gated outputs, and the kernels that run it."""
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from importlib import import_module
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
+
+import zoo
+from zoo_ssm.chunked import chunked
+from zoo_ssm.reference import reference
+
+Scan = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+LARGEST_STATE = 256
+"""The most numbers per channel that the CUDA kernel carries."""
+
+
+def selective_scan(
+    scan: Scan,
+    u: Float[Tensor, "b l d"],
+    dt: Float[Tensor, "b l d"],
+    a: Float[Tensor, "d n"],
+    b: Float[Tensor, "b l n"],
+    c: Float[Tensor, "b l n"],
+    skip: Float[Tensor, " d"],
+    z: Float[Tensor, "b l d"],
+    dt_bias: Float[Tensor, " d"],
+    state: Float[Tensor, "b d n"] | None = None,
+) -> tuple[Float[Tensor, "b l d"], Float[Tensor, "b d n"]]:
+    """(scan(u, softplus(dt + dt_bias), ...) + skip u) silu(z), and the last state.
+
+    Computed and carried in float32 at least, whatever comes in and whatever autocast says; y has
+    the dtype of u.
+    """
+    wide = torch.promote_types(u.dtype, torch.float32)
+    x, dt, a, b, c, skip, z, dt_bias = (
+        tensor.to(wide) for tensor in (u, dt, a, b, c, skip, z, dt_bias)
+    )
+    if state is None:
+        state = x.new_zeros(len(x), *a.shape)
+    y, last = scan(x, F.softplus(dt + dt_bias), a, b, c, state.to(wide))
+    return (torch.addcmul(y, x, skip) * F.silu(z)).to(u.dtype), last
+
+
+def mamba_ssm(
+    u: Float[Tensor, "b l d"],
+    dt: Float[Tensor, "b l d"],
+    a: Float[Tensor, "d n"],
+    b: Float[Tensor, "b l n"],
+    c: Float[Tensor, "b l n"],
+    skip: Float[Tensor, " d"],
+    z: Float[Tensor, "b l d"],
+    dt_bias: Float[Tensor, " d"],
+    state: Float[Tensor, "b d n"] | None = None,
+) -> tuple[Float[Tensor, "b l d"], Float[Tensor, "b d n"]]:
+    """The same by the authors' fused CUDA kernel.
+
+    It starts from nothing and its last state has no gradient; given a ``state``, the portable
+    kernel does the work. It wants length last, one dtype for all that has a length and float32
+    for what has none.
+    """
+    if state is not None:
+        return selective_scan(chunked, u, dt, a, b, c, skip, z, dt_bias, state)
+    fused = import_module("mamba_ssm.ops.selective_scan_interface").selective_scan_fn
+    along = (rearrange(x.to(u.dtype), "b l d -> b d l").contiguous() for x in (u, dt, b, c, z))
+    u, dt, b, c, z = along
+    a, skip, dt_bias = a.float(), skip.float(), dt_bias.float()
+    y, last = fused(
+        u, dt, a, b, c, skip, z=z, delta_bias=dt_bias, delta_softplus=True, return_last_state=True
+    )
+    return rearrange(y, "b d l -> b l d"), last
+
+
+@lru_cache(maxsize=1)
+def missing() -> str | None:
+    """Why the CUDA kernel is not here. Its extension is tried by itself.
+
+    mamba_ssm may import without it, or fail to import in many ways for want of something else.
+    """
+    try:
+        import_module("selective_scan_cuda")
+        import_module("mamba_ssm.ops.selective_scan_interface")
+    except Exception as error:  # an ABI mismatch raises more than ImportError
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        build = "MAMBA_KEEP_CUDA_BUILD=TRUE pip install mamba-ssm --no-build-isolation"
+        return f"mamba-ssm's selective_scan_cuda does not import ({why}); {build}"
+    return None
+
+
+def refuses(x: Tensor) -> str | None:
+    """Why the CUDA kernel cannot take this input."""
+    if x.device.type != "cuda":
+        return f"mamba_ssm needs a CUDA device, not {x.device.type}"
+    if x.dtype not in (torch.float32, torch.float16, torch.bfloat16):
+        return f"mamba_ssm takes float32, float16 and bfloat16, not {x.dtype}"
+    return None
+
+
+KERNELS = (
+    zoo.Kernel("mamba_ssm", mamba_ssm, missing, refuses),
+    zoo.Kernel("chunked", partial(selective_scan, chunked)),
+    zoo.Kernel("reference", partial(selective_scan, reference)),
+)
