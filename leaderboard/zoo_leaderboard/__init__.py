@@ -1,1 +1,9 @@
-"""zoo_leaderboard."""
+"""The leaderboard: reads records, sets quality against cost; a plugin like any other."""
+
+import zoo
+
+
+@zoo.hookimpl
+def zoo_commands() -> dict[str, str]:
+    """Offer `zoo leaderboard`."""
+    return {"leaderboard": "zoo_leaderboard.command:leaderboard"}

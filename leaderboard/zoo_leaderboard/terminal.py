@@ -1,0 +1,124 @@
+"""The board in a terminal: one table per track, narrow enough for 80 columns."""
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from rich.console import Console, JustifyMethod
+from rich.table import Table
+from rich.text import Text
+
+from zoo_leaderboard.column import COLUMNS, Column
+from zoo_leaderboard.read import Board
+from zoo_leaderboard.suite import Suite, suites
+from zoo_leaderboard.track import Ranked, Track
+from zoo_leaderboard.wording import MISSING, marks, score, short, span, visible
+
+
+def show(board: Board, console: Console) -> None:
+    """Suites first, then every track."""
+    for suite in suites(board.tracks):
+        show_suite(suite, console)
+    for track in board.tracks:
+        show_track(track, console)
+    every = [mark for track in board.tracks for row in track.rows for mark in marks(track, row)]
+    for sign, meaning in dict.fromkeys(every):
+        console.print(Text(f"{sign} {meaning}", style="dim"))
+
+
+def show_track(track: Track, console: Console) -> None:
+    """One track: its conditions, its rows best first, and chance."""
+    key = track.key
+    where = f"{key.device} · {key.precision} · id {key.id}"
+    heading(f"{key.task} · protocol {key.protocol} · budget {key.budget}", key.note, console)
+    console.print(Text(visible(where), style="dim"))
+    header = ["#", "mixer", key.headline, "95 %", "seeds"]
+    body = [line(track, ranked) for ranked in track.ranking]
+    columns = [list(one) for one in zip(header, *body, strict=True)]
+    hidden = []
+    for column in COLUMNS:
+        more = cost(track, column)
+        if sum(map(width, [*columns, more])) <= console.width:
+            columns.append(more)
+        elif set(more[1:]) != {MISSING}:
+            hidden.append(column.brief)
+    draw(columns, console)
+    better = "more" if track.higher_is_better else "less"
+    chance = "" if track.chance is None else f"; chance {score(track.chance)}"
+    console.print(Text(f"{visible(key.headline)}: {better} is better{chance}", style="dim"))
+    if hidden:
+        text = f"no room here, but in --csv and --html: {', '.join(hidden)}"
+        console.print(Text(text, style="dim"))
+    console.print()
+
+
+def cost(track: Track, column: Column) -> list[str]:
+    """One column of cost, its unit or length under its title."""
+    length = track.length(column)
+    below = " ".join(part for part in (column.below, f"@{length}" if length else "") if part)
+    values = [short(track.cost(row, column), column.unit) for _, row in track.ranking]
+    return [f"{column.brief}\n{below}".strip(), *(v.removesuffix(" ms") for v in values)]
+
+
+def line(track: Track, ranked: Ranked) -> list[str]:
+    """The cells that every terminal has room for."""
+    rank, row = ranked
+    summary = row.summary
+    name = row.label + "".join(mark for mark, _ in marks(track, row))
+    return [
+        str(rank or MISSING),
+        name,
+        score(summary.mean if summary else None),
+        span(summary.interval if summary else None),
+        f"{len(row.ok)}/{row.planned}",
+    ]
+
+
+def show_suite(suite: Suite, console: Console) -> None:
+    """One suite: a mean where every task has a score, and a word where it has not."""
+    key = suite.tracks[0].key
+    heading(f"{suite.title} · budget {key.budget}", suite.note, console)
+    console.print(Text(visible(f"{key.device} · {key.precision}"), style="dim"))
+    tasks = [track.key.task.partition("/")[2] for track in suite.tracks]
+    rows = [
+        [
+            entry.label + ("*" if entry.provisional else ""),
+            score(entry.mean),
+            *(score(c.mean) if c.mean is not None else c.state for c in entry.cells),
+        ]
+        for entry in suite.entries
+    ]
+    draw([list(one) for one in zip(["mixer", "mean", *tasks], *rows, strict=True)], console)
+    if not suite.comparable:
+        console.print(Text("no means: the tasks are scored by different metrics", style="dim"))
+    for track in suite.outdated:
+        text = f"left out: {track.key.task} id {track.key.id}, which a newer id supersedes"
+        console.print(Text(visible(text), style="dim"))
+    console.print()
+
+
+def heading(text: str, note: str, console: Console) -> None:
+    """A title, and the note that must not be missed."""
+    console.print(Text(visible(text), style="bold"))
+    if note:
+        console.print(Text(note, style="bold yellow"))
+
+
+def draw(columns: Sequence[Sequence[str]], console: Console) -> None:
+    """Plain columns; names stand left, figures right. No cell is read as markup."""
+    table = Table(box=None, padding=(0, 1))
+    for name, *_ in columns:
+        justify: JustifyMethod = "left" if name == "mixer" else "right"
+        table.add_column(Text(lines(name)), justify=justify, overflow="fold")
+    for row in zip(*(cells for _, *cells in columns), strict=True):
+        table.add_row(*(Text(visible(cell)) for cell in row))
+    console.print(table)
+
+
+def width(cells: Sequence[str]) -> int:
+    """Of a column, with the space around it."""
+    return 2 + max(cell_len(line) for cell in cells for line in lines(cell).split("\n"))
+
+
+def lines(cell: str) -> str:
+    """A title may have two lines."""
+    return "\n".join(visible(line) for line in cell.split("\n", 1))

@@ -1,0 +1,67 @@
+"""Numbers and names as a person reads them."""
+
+import unicodedata
+from math import floor, log10
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zoo_leaderboard.row import Row
+    from zoo_leaderboard.track import Track
+
+MISSING = "–"  # noqa: RUF001 - the dash that stands for no value
+
+
+def score(value: float | None) -> str:
+    """Three decimals, or four digits for what is large."""
+    if value is None:
+        return MISSING
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:.4g}"
+
+
+def span(interval: tuple[float, float] | None) -> str:
+    """`0.398 to 0.426`, with a dash."""
+    return MISSING if interval is None else f"{score(interval[0])}–{score(interval[1])}"  # noqa: RUF001
+
+
+def short(value: float | None, unit: str = "") -> str:
+    """Three digits and a prefix: `201k`, `12.6 MB`, `0.85 ms`."""
+    if value is None:
+        return MISSING
+    space = " " if unit else ""
+    if unit == "ms" or abs(value) < 1000:
+        return f"{digits(value)}{space}{unit}"
+    step = min(int(log10(abs(value)) / 3), 5)
+    if abs(round(value / 1000**step, 3 - len(str(int(abs(value) / 1000**step))))) >= 1000:
+        step = min(step + 1, 5)
+    return f"{digits(value / 1000**step)}{space}{'kMGTP'[step - 1]}{unit}"
+
+
+def digits(value: float) -> str:
+    """Three significant digits without an exponent where it can be helped."""
+    if value == 0 or not 1e-4 <= abs(value) < 1e7:
+        return f"{value:.3g}"
+    places = max(0, 2 - floor(log10(abs(value))))
+    text = f"{value:.{places}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def visible(text: str) -> str:
+    r"""Control, bidirectional and zero-width characters written out as ``\u202e``.
+
+    A name in a record may not move the cursor, turn the line around or hide a part of itself.
+    """
+    hidden = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+    return "".join(
+        c.encode("unicode_escape").decode() if unicodedata.category(c) in hidden else c
+        for c in text
+    )
+
+
+PROVISIONAL = ("*", "provisional: fewer than three seeds ended well")
+CHANCE = ("≈", "not above chance beyond its interval")
+
+
+def marks(track: "Track", row: "Row") -> list[tuple[str, str]]:
+    """What a reader must know about a row, as a sign and its meaning."""
+    found = [PROVISIONAL] if row.provisional else []
+    return [*found, CHANCE] if track.learned(row) is False else found

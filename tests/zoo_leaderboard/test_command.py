@@ -1,0 +1,155 @@
+"""`zoo leaderboard` as a user meets it: the terminal, the CSV, the JSON."""
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pluggy
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+import zoo
+import zoo_leaderboard
+from zoo.record import Record
+from zoo.registry import fill, resolve
+
+Put = Callable[..., Record]
+DASH = "\u2013"
+HOSTILE = [
+    "</script><script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "=cmd()",
+    "a\u202eb",
+]
+
+
+def run(*arguments: str | Path) -> Result:
+    """The command as the core builds it: from the hook, by Typer, from its signature."""
+    manager = pluggy.PluginManager("zoo")
+    manager.register(zoo_leaderboard, name="leaderboard")
+    command = resolve(*reversed(fill(manager).commands["leaderboard"]))
+    app = typer.Typer()
+    app.command()(command)
+    return CliRunner().invoke(app, [*map(str, arguments)], env={"COLUMNS": "80"})
+
+
+def test_importing_the_command_costs_nothing_heavy() -> None:
+    code = (
+        "import sys, zoo_leaderboard.command; "
+        "heavy = {'torch', 'scipy', 'jinja2', 'vl_convert', 'pydantic', 'rich.table'}; "
+        "print(heavy & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_the_table_shows_rank_interval_seeds_and_cost(runs: Path, put: Put) -> None:
+    for seed, value in enumerate([0.4, 0.5, 0.6]):
+        put(value, mixer="mamba", seed=seed, chance=0.1)
+    put(0.9, mixer="attention", seed=0)
+    put(mixer="attention", seed=1, status="oom")
+    result = run("--runs", runs)
+    assert result.exit_code == 0
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert ["2", "mamba", "0.500", f"0.252{DASH}0.748", "3/3", "200k", "1k", "50", "MB"] in [
+        line[:9] for line in lines
+    ]
+    assert ["1", "attention*", "0.900", DASH, "1/2"] in [line[:5] for line in lines]
+    assert "* provisional: fewer than three seeds ended well" in result.stdout
+    assert "accuracy: more is better; chance 0.100" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_a_smoke_run_is_said_to_be_no_result_everywhere(
+    runs: Path, put: Put, tmp_path: Path
+) -> None:
+    put(budget="smoke")
+    result = run("--runs", runs, "--csv", tmp_path / "a.csv", "--json", tmp_path / "a.json")
+    assert result.stdout.count("smoke: not a result") == 2  # the suite and the track
+    assert "smoke: not a result" in (tmp_path / "a.csv").read_text()
+    content = json.loads((tmp_path / "a.json").read_text())
+    assert content["tracks"][0]["note"] == content["suites"][0]["note"] == "smoke: not a result"
+    put(budget="cpu", task="copy")
+    assert run("--runs", runs).stdout.count("smoke: not a result") == 2
+
+
+def test_unreadable_records_are_listed_on_stderr(runs: Path, put: Put) -> None:
+    put()
+    (runs / "bad").mkdir()
+    (runs / "bad" / "record.json").write_text("{")
+    result = run("--runs", runs)
+    assert result.exit_code == 0
+    assert "bad/record.json" in result.stderr
+    assert "bad/record.json" not in result.stdout
+    assert "mamba" in result.stdout
+
+
+def test_no_records_is_a_zoo_error_for_the_shell(runs: Path) -> None:
+    assert isinstance(run("--runs", runs).exception, zoo.ZooError)
+
+
+def test_the_folder_comes_from_the_environment(
+    runs: Path, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(mixer="from_environment")
+    monkeypatch.setenv("ZOO_RUNS", str(runs))
+    assert "from_environment" in run().stdout
+
+
+def test_csv_has_one_line_per_row_and_json_the_same_rows(
+    runs: Path, put: Put, tmp_path: Path
+) -> None:
+    put(0.4, seed=0, run_id="first")
+    put(0.6, seed=1, run_id="second")
+    put(0.7, task="copy", run_id="third")
+    run("--runs", runs, "--csv", tmp_path / "a.csv", "--json", tmp_path / "a.json")
+    with (tmp_path / "a.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    tracks = json.loads((tmp_path / "a.json").read_text())["tracks"]
+    rows = [(track, row) for track in tracks for row in track["rows"]]
+    assert [(line["task"], line["runs"]) for line in lines] == [
+        ("copy", "third"),
+        ("lra/listops", "first second"),
+    ]
+    for line, (track, row) in zip(lines, rows, strict=True):
+        assert line["task"] == track["task"]
+        assert float(line["mean"]) == row["mean"]
+        assert float(line["params"]) == row["params"] == 200_000
+        assert [one["run_id"] for one in row["runs"]] == line["runs"].split()
+        assert {one["commit"] for one in row["runs"]} == {"4351596"}
+        assert {one["config_sha256"] for one in row["runs"]} == {*line["config_sha256"].split()}
+
+
+def test_no_cell_of_the_csv_is_a_formula(runs: Path, put: Put, tmp_path: Path) -> None:
+    names = ["=cmd()", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "plain"]
+    for name in names:
+        put(-0.5, mixer=name, headline="correlation", family=name)
+    run("--runs", runs, "--csv", tmp_path / "a.csv")
+    with (tmp_path / "a.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert {line["mixer"] for line in lines} == {"plain", *(f"'{name}" for name in names[:-1])}
+    assert {line["mean"] for line in lines} == {"-0.5"}
+    assert not any(
+        cell.startswith(("=", "+", "@", "\t", "\r")) for line in lines for cell in line.values()
+    )
+
+
+def test_hostile_names_reach_the_terminal_as_text(runs: Path, put: Put) -> None:
+    for name in [*HOSTILE, "[red]x[/red]", "\x1b[2Jgone"]:
+        put(mixer=name)
+    text = run("--runs", runs).stdout
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert "a\\u202eb" in text
+    assert "[red]x[/red]" in text
+
+
+def test_an_output_that_cannot_be_written_is_named(runs: Path, put: Put, tmp_path: Path) -> None:
+    put()
+    error = run("--runs", runs, "--csv", tmp_path).exception
+    assert isinstance(error, zoo.ZooError)
+    assert str(tmp_path) in str(error)

@@ -1,0 +1,62 @@
+"""The mean over a suite, and when there is none."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from zoo.record import Record
+from zoo_leaderboard.read import board
+from zoo_leaderboard.suite import suites
+
+Put = Callable[..., Record]
+
+
+def test_a_mean_needs_every_task(runs: Path, put: Put) -> None:
+    for task, value in {"lra/listops": 0.4, "lra/text": 0.8}.items():
+        put(value, task=task, mixer="mamba")
+        put(value, task=task, mixer="s4d", status="oom" if task == "lra/text" else "ok")
+    put(0.3, task="lra/listops", mixer="gru")
+    put(0.3, task="copy", mixer="gru")
+    (suite,) = suites(board(runs).tracks)
+    assert suite.title == "lra (zoo): mean of 2 tasks"
+    means = {entry.label: entry.mean for entry in suite.entries}
+    states = {entry.label: " ".join(cell.state for cell in entry.cells) for entry in suite.entries}
+    assert means == {"mamba": pytest.approx(0.6), "s4d": None, "gru": None}
+    assert states == {
+        "mamba": "provisional provisional",
+        "s4d": "provisional failed",
+        "gru": "provisional missing",
+    }
+
+
+def test_protocols_budgets_and_hardware_are_suites_apart(runs: Path, put: Put) -> None:
+    for conditions in ({}, {"protocol": "s4"}, {"budget": "gpu"}, {"device": "gpu"}):
+        put(task="lra/listops", **conditions)
+    found = suites(board(runs).tracks)
+    assert [len(suite.tracks) for suite in found] == [1, 1, 1, 1]
+
+
+def test_two_configs_of_a_mixer_are_not_picked_from(runs: Path, put: Put) -> None:
+    put(0.4, config={"lr": 0.1})
+    put(0.9, config={"lr": 0.2})
+    (suite,) = suites(board(runs).tracks)
+    (entry,) = suite.entries
+    assert (entry.mean, entry.cells[0].state) == (None, "ambiguous")
+
+
+def test_different_metrics_have_no_mean(runs: Path, put: Put) -> None:
+    put(0.4, task="lm/words")
+    put(1.4, task="lm/bytes", headline="bits_per_byte", higher_is_better=False)
+    (suite,) = suites(board(runs).tracks)
+    assert not suite.comparable
+    assert [entry.mean for entry in suite.entries] == [None]
+
+
+def test_of_two_ids_of_a_task_the_newer_counts(runs: Path, put: Put) -> None:
+    put(0.4, task_id="old", started="2026-01-01T00:00:00Z")
+    put(0.5, task_id="new", started="2026-02-01T00:00:00Z")
+    (suite,) = suites(board(runs).tracks)
+    assert [track.key.id for track in suite.tracks] == ["new"]
+    assert [track.key.id for track in suite.outdated] == ["old"]
+    assert [entry.mean for entry in suite.entries] == [0.5]
