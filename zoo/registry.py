@@ -164,7 +164,8 @@ def _ask(registry: Registry, plugin: str, module: Any) -> None:
             registry.problems.append(Problem(plugin, message))
             continue
         (implementation,) = [i for i in caller.get_hookimpls() if i.plugin_name == plugin]
-        for name, item in implementation.function().items():
+        offered: Any = implementation.function()
+        for name, item in offered.items():
             kind = caller.name.removeprefix("zoo_")
             if kind == "commands":
                 registry.commands.setdefault(name, Offer(plugin, item))

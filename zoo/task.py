@@ -30,14 +30,15 @@ class Batch(NamedTuple):
     """(b,), or None when every row is full."""
 
     @property
-    def tokens(self) -> int:
+    def real_positions(self) -> int:
         """Real positions, without the padding."""
         if self.lengths is None:
             return self.inputs.shape[0] * self.inputs.shape[1]
         return int(self.lengths.sum())
 
 
-class Tally(NamedTuple):
+@dataclass(frozen=True)
+class Tally:
     """A sum and how many items it is over: tallies of batches add up to an exact mean."""
 
     total: Tensor
@@ -131,6 +132,11 @@ class Task(ABC):
     @abstractmethod
     def identity(self) -> Mapping[str, Any]:
         """Everything that decides what a score means: generator, tokenizer, splits, head."""
+
+    @property
+    def length(self) -> int:
+        """The longest training input; FLOPs per token are quoted at it."""
+        return self.max_length
 
     @property
     def id(self) -> str:

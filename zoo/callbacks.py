@@ -1,0 +1,229 @@
+"""What happens around a training step: keys, clock, checks, logs, validation, checkpoints."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from zoo.errors import Diverged
+from zoo.evaluate import evaluate
+from zoo.model import Backbone
+from zoo.plan import Plan
+from zoo.progress import Progress
+from zoo.signals import Stop
+
+MINUTE = 60.0  # seconds between checkpoints, unless the user counts steps
+READ_EVERY = 10  # steps between looks at a loss that lives on a GPU
+
+
+class Rekey(L.Callback):
+    """Seeds torch anew before every step from (seed, step), so that dropout resumes exactly."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        torch.manual_seed((self.seed * 1_000_003 + trainer.global_step) & 0xFFFF_FFFF)
+
+
+class Meter(L.Callback):
+    """Counts tokens, and the seconds of training alone: pauses and the first steps are left out."""
+
+    def __init__(self, start: int) -> None:
+        self.warm_at = start + 2  # allocators and caches are cold in the first steps
+        self.tokens = 0
+        self._timed_tokens = 0
+        self._seconds = 0.0
+        self._since: float | None = None
+        self._cuda = False
+
+    @property
+    def rate(self) -> float | None:
+        """Real (unpadded) tokens per second of training."""
+        return self._timed_tokens / self._seconds if self._seconds else None
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._cuda = pl_module.device.type == "cuda"
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        if self._since is None and trainer.global_step >= self.warm_at:
+            self._since = self._now()
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        tokens = batch.real_positions
+        self.tokens += tokens
+        if self._since is not None:
+            self._timed_tokens += tokens
+
+    def pause(self) -> None:
+        """Stop the clock until the next step starts."""
+        if self._since is not None:
+            self._seconds += self._now() - self._since
+            self._since = None
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.pause()
+
+    def _now(self) -> float:
+        if self._cuda:
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"tokens": self.tokens}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.tokens = state_dict["tokens"]
+
+
+class Finite(L.Callback):
+    """Raises Diverged once the loss is no number; shows it to the progress line otherwise."""
+
+    def __init__(self, progress: Progress, steps: int) -> None:
+        self.progress, self.steps = progress, steps
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        loss, step = outputs["loss"], trainer.global_step
+        if loss.device.type == "cuda" and step % READ_EVERY and step < self.steps:
+            return  # reading waits for the GPU; a NaN stays, since the weights have it by now
+        value = float(loss)
+        if value != value or abs(value) == float("inf"):
+            raise Diverged(f"the loss is {value} at step {step}")
+        self.progress.step(step, value)
+
+
+class Logs(L.Callback):
+    """Loss and learning rate to every logger, every few steps."""
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        if trainer.global_step % self.every == 0:
+            rate = trainer.optimizers[0].param_groups[0]["lr"]
+            log(trainer, {"train/loss": float(outputs["loss"]), "lr": rate})
+
+
+def log(trainer: L.Trainer, values: dict[str, float]) -> None:
+    """To all loggers at the present step."""
+    for logger in trainer.loggers:
+        logger.log_metrics(values, step=trainer.global_step)
+
+
+class Validation(L.Callback):
+    """Scores the validation split every few steps and keeps the weights of the best step."""
+
+    def __init__(self, plan: Plan, model: Backbone, progress: Progress, meter: Meter) -> None:
+        self.plan, self.model, self.progress, self.meter = plan, model, progress, meter
+        self.best: float | None = None
+        self.best_step: int | None = None
+        self.weights: dict[str, Tensor] = {}
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        step, recipe, task = trainer.global_step, self.plan.recipe, self.plan.task
+        if step % recipe.evaluate_every and step != recipe.steps:
+            return
+        self.meter.pause()
+        scores = evaluate(
+            self.model,
+            task,
+            "valid",
+            recipe.batch_size,
+            precision=self.plan.config["precision"],
+        )
+        log(trainer, {f"valid/{name}": score.value for name, score in scores.items()})
+        value = scores[task.headline].value
+        sign = -1 if task.headline in task.lower_is_better else 1
+        better = self.best is None or sign * value > sign * self.best
+        if better:
+            self.best, self.best_step = value, step
+            state = self.model.state_dict()
+            self.weights = {name: value.detach().cpu().clone() for name, value in state.items()}
+        self.progress.validated(step, task.headline, value, best=better)
+
+    def restore_best(self) -> int | None:
+        """Put the best weights into the model; returns their step."""
+        if self.weights:
+            self.model.load_state_dict(self.weights)
+        return self.best_step
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "best_step": self.best_step, "weights": self.weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best, self.best_step = state_dict["best"], state_dict["best_step"]
+        self.weights = state_dict["weights"]
+
+
+class Checkpoints(L.Callback):
+    """Writes a checkpoint every minute (or every n steps), at the end, and when a signal came."""
+
+    def __init__(
+        self, folder: Path, steps: int, every: int | None, stop: Stop, meter: Meter
+    ) -> None:
+        self.folder, self.steps, self.every = folder, steps, every
+        self.stop, self.meter = stop, meter
+        self.resumed: list[int] = []
+        self._last = time.monotonic()
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.stop.arm()
+        if trainer.global_step:
+            self.resumed.append(trainer.global_step)
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        step, now = trainer.global_step, time.monotonic()
+        due = step % self.every == 0 if self.every else now - self._last > MINUTE
+        if due or self.stop.signum is not None or step == self.steps:
+            self.meter.pause()
+            trainer.save_checkpoint(self.folder / f"step-{step}.ckpt")
+            self._last = time.monotonic()
+        self.stop.check(step)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"resumed": list(self.resumed)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.resumed = list(state_dict["resumed"])

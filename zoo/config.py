@@ -1,0 +1,253 @@
+"""What was typed, checked and made whole: `key=value` words to one plain resolved config each.
+
+Hydra's grammar and compose API do the work; every mistake is caught before them, since their
+answers advise `+key`, accept wrong types and suggest nothing.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from inspect import Parameter
+from itertools import product
+from typing import Any, Literal, get_type_hints
+
+from hydra import compose, initialize
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, QuotedString
+from hydra.errors import HydraException
+from hydra_zen import ZenStore, builds
+from omegaconf import OmegaConf
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from zoo.errors import ZooError, nearest
+from zoo.options import GIVEN, check, options
+from zoo.registry import Registry, Shelf
+
+GROUPS = {"task": None, "mixer": None, "position": "auto", "channel": "mlp", "block": "prenorm"}
+"""Config group -> what is taken when the user names none."""
+HYBRID = "hybrid"
+
+
+@dataclass
+class RunConfig:
+    """Keys of one run, the groups first. None: the task's recipe decides, or the plan does."""
+
+    task: Any = None
+    mixer: Any = None
+    position: Any = None
+    channel: Any = None
+    block: Any = None
+    pattern: list[Any] = field(default_factory=list)
+    """Mixers cycled over depth when mixer=hybrid, as [mamba,mamba,{attention:{heads:2}}]."""
+    seed: NonNegativeInt = 0
+    budget: Literal["auto", "smoke", "cpu", "gpu", "paper"] = "auto"
+    direction: Literal["auto", "causal", "bidirectional"] = "auto"
+    match: str = ""
+    """params:200k, flops:3M (per token) or state:4k: solve the width for this size."""
+    dim: PositiveInt | None = None
+    depth: PositiveInt | None = None
+    steps: PositiveInt | None = None
+    batch_size: PositiveInt | None = None
+    lr: PositiveFloat | None = None
+    weight_decay: NonNegativeFloat | None = None
+    warmup: NonNegativeFloat | None = None
+    schedule: Literal["cosine", "constant"] | None = None
+    clip: NonNegativeFloat | None = None
+    evaluate_every: PositiveInt | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    deterministic: bool = True
+    workers: NonNegativeInt = 0
+    """Processes that make training batches; the batches are the same for any number."""
+    loggers: list[str] = field(default_factory=lambda: ["csv", "tensorboard"])
+    log_every: PositiveInt = 10
+    checkpoint_every: PositiveInt | None = None
+    """Steps; None is once a minute."""
+    force: bool = False
+    """Run again what is finished."""
+
+
+HOUSEKEEPING = ("workers", "loggers", "log_every", "checkpoint_every", "force")
+"""Keys that cannot change a result, and so have no part in the run id."""
+
+
+def resolve(registry: Registry, words: Sequence[str], *, multirun: bool) -> list[dict[str, Any]]:
+    """One resolved config per run that the words ask for; raises ZooError for any mistake."""
+    given = parse(registry, words)
+    sweeps = [word for key, word in given.items() if word.is_sweep_override()]
+    if sweeps and not multirun:
+        raise ZooError(f"{sweeps[0].input_line} is several runs; add -m to run them all")
+    for group, default in GROUPS.items():
+        if group not in given and default is None:
+            shelf = registry.shelves[f"{group}s"]
+            raise ZooError(f"which {group}? type {group}=NAME; there is {', '.join(shelf)}")
+    columns = [list(values(word)) for word in given.values()]
+    cells = [dict(zip(given, cell, strict=True)) for cell in product(*columns)]
+    return [
+        complete(registry, {**cell, "task": task})
+        for cell in cells
+        for task in suite(registry.tasks, cell["task"])
+    ]
+
+
+def parse(registry: Registry, words: Sequence[str]) -> dict[str, Override]:
+    """Words by their key; keys are known to exist, group names to be on a shelf."""
+    given: dict[str, Override] = {}
+    for text in words:
+        if text[:1] in "+~" or "=" not in text:
+            raise ZooError(f"{text}: write key=value, with a key that exists; `+` and `~` do not")
+        try:
+            word = OverridesParser.create().parse_override(text)
+        except HydraException as error:
+            reason = str(error).splitlines()[0]
+            raise ZooError(f"{text}: cannot be read as key=value: {reason}") from None
+        key = word.key_or_group
+        if key in given:
+            raise ZooError(f"{key} is given twice; give it once, or as {key}=a,b with -m")
+        _known(key)
+        if key in GROUPS:
+            for name in values(word):
+                _on_shelf(registry, key, name)
+        given[key] = word
+    return given
+
+
+def _known(key: str) -> None:
+    """Is there such a key, as far as can be told before a class is imported?"""
+    top, dot, _ = key.partition(".")
+    plain = RunConfig.__dataclass_fields__
+    if top in GROUPS or (top in plain and not dot):
+        return
+    raise ZooError(f"no key is named {key!r}; {nearest(top, plain)}")
+
+
+def _on_shelf(registry: Registry, group: str, name: Any) -> None:
+    """Raises ZooError, with the nearest right name, unless the shelf has it."""
+    shelf: Shelf[Any] = registry.shelves[f"{group}s"]
+    special = {"mixer": [HYBRID], "position": ["auto"]}.get(group, [])
+    if isinstance(name, str) and (name in special or name in shelf):
+        return
+    if isinstance(name, str) and group == "task" and name in suites(shelf):
+        return
+    if isinstance(name, str) and name in shelf.clashes:
+        shelf[name]
+    known = [*shelf, *special, *(suites(shelf) if group == "task" else [])]
+    raise ZooError(f"no {group} is named {name!r}; {nearest(str(name), known)}")
+
+
+def values(word: Override) -> Iterator[Any]:
+    """The values of a sweep one by one, or the one value."""
+    for element in word.sweep_iterator() if word.is_sweep_override() else [word.value()]:
+        yield plain(element)
+
+
+def plain(element: Any) -> Any:
+    """Hydra's parsed value as Python's own types."""
+    if isinstance(element, QuotedString):
+        return element.text
+    if isinstance(element, dict):
+        return {str(plain(k)): plain(v) for k, v in element.items()}
+    return [plain(e) for e in element] if isinstance(element, list) else element
+
+
+def suites(tasks: Mapping[str, Any]) -> set[str]:
+    """Names before a slash: `lra` of `lra/listops`."""
+    return {name.rpartition("/")[0] for name in tasks if "/" in name}
+
+
+def suite(tasks: Mapping[str, Any], name: str) -> list[str]:
+    """The tasks that a name stands for: itself, or all of its suite."""
+    return [name] if name in tasks else [task for task in tasks if task.startswith(f"{name}/")]
+
+
+def complete(registry: Registry, cell: dict[str, Any]) -> dict[str, Any]:
+    """One cell of the grid, validated against signatures and filled with their defaults."""
+    names = {group: str(cell.get(group) or default) for group, default in GROUPS.items()}
+    hybrid = names["mixer"] == HYBRID
+    if names["position"] == "auto" and not hybrid:
+        names["position"] = registry.mixers[names["mixer"]].default_position
+        _on_shelf(registry, "position", names["position"])
+    if bool(cell.get("pattern")) != hybrid:
+        raise ZooError("a hybrid is mixer=hybrid and pattern=[mamba,mamba,attention], both")
+    classes = {
+        group: registry.shelves[f"{group}s"][name]
+        for group, name in names.items()
+        if name not in ("auto", HYBRID)
+    }
+    hints = get_type_hints(RunConfig, include_extras=True)
+    checked = {
+        key: check(key, hints[key], value) if key in hints else option(classes, names, key, value)
+        for key, value in cell.items()
+        if key not in GROUPS
+    }
+    if hybrid:
+        checked["pattern"] = [layer(registry, entry) for entry in checked["pattern"]]
+    config = _compose(classes, checked)
+    for group, name in names.items():
+        config[group] = {"name": name, **(config[group] or {})}
+    return config
+
+
+def option(classes: Mapping[str, Any], names: Mapping[str, str], key: str, value: Any) -> Any:
+    """The checked value of `group.option`."""
+    group, _, name = key.partition(".")
+    if group not in classes:
+        raise ZooError(f"{key}: {group}={names[group]} has no options; name a {group} first")
+    known = options(classes[group], group)
+    if name not in known:
+        here = f"{group} {names[group]!r}"
+        raise ZooError(f"{here} has no option {name!r}; {nearest(name, known)}")
+    return check(key, known[name][0], value)
+
+
+def layer(registry: Registry, entry: Any) -> dict[str, Any]:
+    """One entry of a hybrid's pattern, `mamba` or {attention: {heads: 2}}, made whole."""
+    name: Any = entry
+    own: Any = {}
+    if isinstance(entry, dict) and len(entry) == 1:
+        ((name, own),) = entry.items()
+    if not isinstance(name, str) or not isinstance(own, dict) or name == HYBRID:
+        raise ZooError(
+            f"pattern entry {entry!r}: write a mixer's name or {{name:{{option:value}}}}"
+        )
+    _on_shelf(registry, "mixer", name)
+    cls = {"mixer": registry.mixers[name]}
+    defaults = {key: default for key, (_, default) in options(cls["mixer"], "mixer").items()}
+    mine = {key: option(cls, {"mixer": name}, f"mixer.{key}", v) for key, v in own.items()}
+    return {"name": name, **defaults, **mine}
+
+
+def _compose(classes: Mapping[str, Any], checked: Mapping[str, Any]) -> dict[str, Any]:
+    """Defaults of the chosen classes under the checked values, by Hydra."""
+    store = ZenStore("zoo", overwrite_ok=True)
+    store(builds(RunConfig, populate_full_signature=True), name="run")
+    for group, cls in classes.items():
+        missing = [
+            f"{group}.{name}"
+            for name, (_, default) in options(cls, group).items()
+            if default is Parameter.empty and f"{group}.{name}" not in checked
+        ]
+        if missing:
+            raise ZooError(f"{missing[0]} has no default; type {missing[0]}=VALUE")
+        entry = builds(
+            cls,
+            populate_full_signature=True,
+            zen_partial=True,
+            zen_exclude=tuple(GIVEN[group]),
+            hydra_convert="all",
+        )
+        store(entry, group=group, name="chosen", package=group)
+    store.add_to_hydra_store(overwrite_ok=True)
+    with initialize(version_base="1.3", config_path=None):
+        config = compose("run", [f"+{group}=chosen" for group in classes])
+    OmegaConf.set_struct(config, False)
+    for key, value in checked.items():
+        OmegaConf.update(config, key, value, merge=False)
+    whole: dict[str, Any] = _without_targets(OmegaConf.to_container(config, enum_to_str=True))
+    return whole
+
+
+def _without_targets(tree: Any) -> Any:
+    """Plain data: what is built is decided by name and shelf, not by a path in a config."""
+    if isinstance(tree, dict):
+        return {k: _without_targets(v) for k, v in tree.items() if not str(k).startswith("_")}
+    return [_without_targets(v) for v in tree] if isinstance(tree, list) else tree

@@ -1,0 +1,197 @@
+"""What a model costs, measured on the model that was trained: FLOPs, latency, decoding, state."""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.benchmark import Timer
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
+
+from zoo.errors import ZooError
+from zoo.evaluate import precision_context
+from zoo.model import Backbone, state_bytes
+from zoo.plan import Plan, layers
+from zoo.record import Efficiency, FlopsPart, Spread
+from zoo.task import Budget
+
+FORWARD: dict[Budget, tuple[int, ...]] = {
+    "smoke": (256, 1024),
+    "cpu": (256, 1024, 4096),
+    "gpu": (256, 1024, 4096, 16384),
+    "paper": (256, 1024, 4096, 16384),
+}
+DECODE: dict[Budget, tuple[int, ...]] = {
+    "smoke": (64, 256),
+    "cpu": (64, 256, 1024),
+    "gpu": (64, 256, 1024),
+    "paper": (64, 256, 1024),
+}
+REPEATS = 9
+TIMED = 64  # decoding steps whose median is the latency
+MOVES = re.compile(
+    "(_to_copy|_unsafe_view|alias|arange|bitwise_|bernoulli_|cat|clone|constant_pad|copy_|detach|"
+    "embedding|empty|eq$|fill_|full|gather|ge$|gt$|index|le$|lift_fresh|logical_|lt$|masked_fill|"
+    "native_dropout|ne$|new_|ones|pad|repeat|scalar_tensor|stack|tril|triu|where|zero)"
+)
+"""Operators that move, make or compare numbers, and so owe no FLOPs."""
+
+
+def efficiency(
+    plan: Plan, model: Backbone, between: Callable[[], None]
+) -> tuple[Any, dict[str, str]]:
+    """The record's Efficiency without the figures of training, and why a null is null."""
+    missing: dict[str, str] = {}
+    budget: Budget = plan.config["budget"]
+    model.eval()
+    flops = flops_per_token(plan)
+    forward = {}
+    for length in FORWARD[budget]:
+        between()
+        try:
+            forward[length] = forward_ms(model, length, plan.config["precision"])
+        except (ZooError, torch.OutOfMemoryError) as error:
+            missing[f"efficiency.forward_ms.{length}"] = str(error).splitlines()[0]
+    decode: float | None = None
+    carried: dict[int, int] = {}
+    try:
+        decode, carried = decoding(plan, model, DECODE[budget], between)
+    except ZooError as error:
+        missing["efficiency.decode_ms_per_token"] = str(error)
+        missing["efficiency.state_bytes"] = str(error)
+    return Efficiency(
+        params=sum(p.numel() for p in model.parameters()),
+        flops_per_token=flops,
+        forward_ms=forward,
+        decode_ms_per_token=decode,
+        state_bytes=carried,
+    ), missing
+
+
+def example(model: Backbone, shape: tuple[int, ...]) -> Tensor:
+    """Random inputs of a shape (b, l) or (b,), token ids or reals."""
+    device = model.norm.weight.device
+    if model.real:
+        return torch.randn(*shape, model.embed.weight.shape[1], device=device)
+    return torch.randint(model.embed.weight.shape[0], shape, device=device)
+
+
+class _Uncounted(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Names of the operators that do arithmetic and that torch's counter does not know."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        packet = func._overloadpacket
+        name = packet.__name__
+        if packet not in flop_registry and not func.is_view and not MOVES.match(name):
+            self.names.add(name)
+        return func(*args, **(kwargs or {}))
+
+
+@torch.no_grad()
+def flops_per_token(plan: Plan) -> FlopsPart:
+    """Of a forward pass at the task's length: by closed form, and by torch's counter.
+
+    Counted on the meta device, where attention is not hidden in a CPU kernel that counts 0.
+    """
+    length = plan.task.length
+    with torch.device("meta"):
+        model = plan.build().eval()
+    inputs = example(model, (1, length))
+    with _Uncounted() as uncounted, FlopCounterMode(display=False) as counter:
+        model(inputs)
+    return FlopsPart(
+        closed_form=model.flops(1, length).total / length,
+        counted=counter.get_total_flops() / length,
+        uncounted=sorted(uncounted.names),
+    )
+
+
+@torch.no_grad()
+def forward_ms(model: Backbone, length: int, precision: str) -> Spread:
+    """Median and interquartile range of one forward pass of one sequence, in milliseconds."""
+    inputs = example(model, (1, length))
+    timer = Timer(
+        "model(inputs)",
+        globals={"model": model, "inputs": inputs},
+        num_threads=torch.get_num_threads(),
+    )
+    with precision_context(inputs.device, precision):
+        timer.timeit(2)  # caches and kernels are warm after these
+        times = [timer.timeit(1).mean * 1e3 for _ in range(REPEATS)]
+    low, middle, high = quantiles(times, n=4)
+    return Spread(median=middle, iqr=high - low)
+
+
+@torch.no_grad()
+def decoding(
+    plan: Plan, model: Backbone, lengths: tuple[int, ...], between: Callable[[], None]
+) -> tuple[float, dict[int, int]]:
+    """Milliseconds per token of decoding one sequence, and bytes of the state at each length.
+
+    A model that was trained in both directions is measured in its causal form, same sizes.
+    Raises ZooError where a mixer does not decode.
+    """
+    if plan.config["direction"] != "causal":
+        for entry in layers(plan.config):
+            if "causal" not in plan.registry.mixers[entry["name"]].directions:
+                raise ZooError(f"{entry['name']} is bidirectional only: it does not decode")
+        model = plan.build(causal=True).to(model.norm.weight.device).eval()
+    state, seconds, carried = model.initial_state(1), [], {}
+    inputs = example(model, (max(lengths), 1))
+    cuda = inputs.device.type == "cuda"
+    with precision_context(inputs.device, plan.config["precision"]):
+        for done, token in enumerate(inputs, start=1):
+            if done % TIMED == 0:
+                between()
+            start = time.perf_counter()
+            _, state = model.step(token, state)
+            if cuda:
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - start)
+            if done in lengths:
+                carried[done] = state_bytes(state)
+    return median(seconds[-TIMED:]) * 1e3, carried
+
+
+class Peak:
+    """Bytes at the peak of a block of code above what was there before it."""
+
+    bytes: int | None = None
+    reason: str | None = None
+
+
+@contextmanager
+def peak_memory(device: str) -> Iterator[Peak]:
+    """On a GPU what torch allocated; on Linux the growth of the process's resident memory."""
+    peak = Peak()
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        yield peak
+        peak.bytes = torch.cuda.max_memory_allocated() - before
+        return
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # forget the old peak; getrusage never does
+    except OSError:
+        peak.reason = "the peak of resident memory is only known on Linux"
+        yield peak
+        return
+    resident = _status("VmRSS")
+    yield peak
+    peak.bytes = max(0, _status("VmHWM") - resident)
+
+
+def _status(field: str) -> int:
+    """Bytes, from /proc/self/status."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))

@@ -1,0 +1,242 @@
+"""One run, whole: train, test, measure, record; whatever happens, a record says so."""
+
+import errno
+import os
+import shutil
+import time
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+from zoo import record as records
+from zoo.checkpoint import clear, save
+from zoo.config import HOUSEKEEPING
+from zoo.environment import environment
+from zoo.errors import DiskFull, Diverged, Killed, ZooError
+from zoo.evaluate import Score, evaluate
+from zoo.identity import digest
+from zoo.measure import efficiency, peak_memory
+from zoo.model import Backbone
+from zoo.plan import Plan, layers, plan
+from zoo.progress import Progress
+from zoo.record import Data, Efficiency, Failure, Metric, MixerPart, Record, Status, TaskPart
+from zoo.registry import load
+from zoo.signals import Stop
+from zoo.task import Split
+from zoo.train import train
+
+FINISHED: tuple[Status, ...] = ("ok", "diverged")
+"""What the same command would only do again; the rest is tried anew."""
+
+
+def run(*words: str) -> Record:
+    """One run from `key=value` words, as `zoo run` does it; returns its record.
+
+    Raises ZooError for words that cannot be run, or that are several runs.
+    """
+    from zoo.config import resolve
+
+    registry = load()
+    configs = resolve(registry, words, multirun=False)
+    if len(configs) != 1:
+        names = ", ".join(config["task"]["name"] for config in configs)
+        raise ZooError(f"these are {len(configs)} runs ({names}); zoo.run takes one at a time")
+    return execute(plan(registry, configs[0]), runs_folder())[0]
+
+
+def runs_folder() -> Path:
+    """$ZOO_RUNS, or `runs` here."""
+    return Path(os.environ.get("ZOO_RUNS") or "runs")
+
+
+def finished(plan: Plan, runs: Path) -> Record | None:
+    """The record of this very run if it need not be run again."""
+    path = runs / plan.name / "record.json"
+    if plan.config["force"] or not path.exists():
+        return None
+    record = records.read(path)
+    return record if record.status in FINISHED else None
+
+
+def execute(plan: Plan, runs: Path) -> tuple[Record, int]:
+    """Do the run unless it is done; returns its record and the shell's exit code.
+
+    Raises ZooError when another process is at this very run.
+    """
+    folder = runs / plan.name
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            done = finished(plan, runs)
+            if done:
+                return done, 0 if done.status == "ok" else Diverged.exit_code
+            if plan.config["force"]:
+                clear(folder / "checkpoints")
+            return _Run(plan, folder).do()
+    except Timeout:
+        raise ZooError(f"{folder}: another process is at this run; wait for it") from None
+
+
+class _Run:
+    """The facts of one run, gathered phase by phase."""
+
+    def __init__(self, plan: Plan, folder: Path) -> None:
+        self.plan, self.folder = plan, folder
+        self.phase = "plan"
+        self.facts: dict[str, Any] = {"steps": 0, "tokens": 0}
+        self.missing: dict[str, str] = {}
+        self.kernel: str | None = None
+        self.started, self.clock = datetime.now(UTC), time.monotonic()
+        config = plan.config
+        title = f"{config['task']['name']} {config['mixer']['name']} seed {config['seed']}"
+        self.progress = Progress(title, plan.recipe.steps)
+
+    def do(self) -> tuple[Record, int]:
+        """Every phase in turn; an exception becomes the record's status."""
+        status: Status = "ok"
+        failure: Failure | None = None
+        code = 0
+        try:
+            with Stop() as stop:
+                self.work(stop)
+        except BaseException as error:
+            status, code = verdict(error)
+            message = str(error).strip() or type(error).__name__
+            if code == DiskFull.exit_code:
+                free = shutil.disk_usage(self.folder).free
+                message = f"{self.folder}: the disk is full, {free:,} bytes are free ({message})"
+            failure = Failure(type=type(error).__name__, message=message, phase=self.phase)
+            if not isinstance(error, ZooError):
+                (self.folder / "traceback.txt").write_text(traceback.format_exc())
+        finally:
+            self.progress.stop()
+        record = self.record(status, failure)
+        records.write(record, self.folder / "record.json")
+        if status == "ok":
+            clear(self.folder / "checkpoints")
+        return record, code
+
+    def work(self, stop: Stop) -> None:
+        """Data, train, test, measure."""
+        plan, config = self.plan, self.plan.config
+        self.phase = "data"
+        plan.task.prepare()
+        self.phase = "train"
+        torch.manual_seed(config["seed"])
+        with peak_memory(config["device"]) as peak:
+            model = plan.build()
+            self.progress.start()
+            trained = train(plan, model, self.folder, stop, self.progress)
+        for complaint in trained.complaints:
+            self.progress.say(f"{complaint}; the checkpoint before it is used")
+        self.facts |= {"steps": trained.steps, "tokens": trained.tokens}
+        self.facts["resumed"] = trained.resumed
+        if peak.reason:
+            self.missing["efficiency.peak_memory_bytes"] = peak.reason
+        if trained.tokens_per_s is None:
+            self.missing["efficiency.train_tokens_per_s"] = "too few steps in this process to time"
+        self.kernel = "+".join(dict.fromkeys(b.mixer.kernel_ran for b in model.layers))
+        for old in self.folder.glob("weights.*.pt"):
+            old.unlink()
+        save({"model": model.state_dict(), "step": trained.best_step}, self.folder / "weights.pt")
+        self.phase = "test"
+        self.progress.say(f"testing the weights of step {trained.best_step}")
+        self.test(model.to(config["device"]), stop)
+        self.phase = "measure"
+        cost, missing = efficiency(plan, model, lambda: stop.check(trained.steps))
+        self.missing |= missing
+        self.facts["efficiency"] = cost.model_copy(
+            update={"train_tokens_per_s": trained.tokens_per_s, "peak_memory_bytes": peak.bytes}
+        )
+
+    def test(self, model: Backbone, stop: Stop) -> None:
+        """Validation and test scores, and the curve over the task's grid of lengths."""
+        plan = self.plan
+
+        def score(split: Split, length: int | None = None) -> dict[str, Score]:
+            return evaluate(
+                model,
+                plan.task,
+                split,
+                plan.recipe.batch_size,
+                precision=plan.config["precision"],
+                length=length,
+                between=lambda: stop.check(plan.recipe.steps),
+            )
+
+        metrics = {name: self.metric(name, s, "test") for name, s in score("test").items()}
+        for name, s in score("valid").items():
+            metrics[f"valid_{name}"] = self.metric(name, s, "valid")
+        self.facts["metrics"] = metrics
+        headline = plan.task.headline
+        self.facts["curve"] = {n: score("test", n)[headline].value for n in plan.task.grid}
+
+    def metric(self, name: str, score: Score, split: str) -> Metric:
+        """One score with what is needed to read it."""
+        task = self.plan.task
+        return Metric(
+            value=score.value,
+            split=split,
+            higher_is_better=name not in task.lower_is_better,
+            chance=task.chance.get(name),
+            n=score.n,
+        )
+
+    def record(self, status: Status, failure: Failure | None) -> Record:
+        """All that is known of the run by now."""
+        plan, config, task = self.plan, self.plan.config, self.plan.task
+        where, missing = environment(plan)
+        families = {plan.registry.mixers[entry["name"]].family for entry in layers(config)}
+        own = {key: value for key, value in config["mixer"].items() if key != "name"}
+        identity = {key: value for key, value in config.items() if key not in HOUSEKEEPING}
+        if failure:
+            missing["efficiency"] = f"the run ended in {failure.phase}"
+        return Record(
+            run_id=plan.run_id,
+            status=status,
+            failure=failure,
+            task=TaskPart(
+                name=config["task"]["name"],
+                id=task.id,
+                protocol=task.protocol,
+                budget=config["budget"],
+            ),
+            mixer=MixerPart(
+                name=config["mixer"]["name"],
+                options=own if not config["pattern"] else {"pattern": config["pattern"]},
+                kernel=self.kernel,
+                family=families.pop() if len(families) == 1 else "hybrid",
+            ),
+            config=config,
+            config_sha256=digest(identity),
+            seed=config["seed"],
+            headline=task.headline,
+            env=where,
+            data=Data.model_validate(dict(task.provenance())),
+            started=self.started.isoformat(timespec="seconds"),
+            seconds=round(time.monotonic() - self.clock, 3),
+            missing={**self.missing, **missing},
+            **{"efficiency": Efficiency(), **self.facts},
+        )
+
+
+def verdict(error: BaseException) -> tuple[Status, int]:
+    """The status and exit code that an exception stands for."""
+    if isinstance(error, Diverged):
+        return "diverged", error.exit_code
+    if isinstance(error, Killed):
+        return "killed", error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return "killed", 130
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate" in str(error):
+        return "oom", 5
+    full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+    if full or (isinstance(error, RuntimeError) and "inline_container" in str(error)):
+        return "failed", DiskFull.exit_code
+    if isinstance(error, ZooError):
+        return "failed", error.exit_code
+    return "failed", 1
