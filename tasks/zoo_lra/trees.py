@@ -110,12 +110,12 @@ def write(levels: list[Level], sizes: list[Ints], offsets: Ints) -> Bytes:
     """Every tree in prefix order: a node stands where its elder siblings end."""
     tokens = np.empty(offsets[-1], np.uint8)
     place = offsets[:-1]
-    for level, size, below in zip(levels, sizes, [*sizes[1:], None], strict=True):
+    for depth, (level, size) in enumerate(zip(levels, sizes, strict=True)):
         tokens[place] = level.symbol
         start = place[level.operators]
         tokens[start + size[level.operators] - 1] = CLOSE
-        if below is not None:
-            before = np.cumsum(below) - below
+        if level.operators.size:
+            before = _starts(sizes[depth + 1])
             shift = start + 1 - before[_starts(level.arguments)]
             place = before + np.repeat(shift, level.arguments)
     return tokens
@@ -179,5 +179,5 @@ def _median(value: Bytes, first: Ints, arguments: Ints) -> Bytes:
 
 
 def _starts(counts: Ints) -> Ints:
-    """Where each of consecutive groups begins."""
+    """Where each of consecutive groups begins, from their sizes."""
     return np.cumsum(counts) - counts

@@ -1,0 +1,106 @@
+"""ListOps as a task: batches, budgets, identity, text."""
+
+from collections import Counter
+
+import pytest
+import torch
+
+import zoo
+from zoo_lra.listops import PADDING, ListOps
+
+
+@pytest.fixture(scope="module")
+def task() -> ListOps:
+    made = ListOps(budget="smoke")
+    made.prepare()
+    return made
+
+
+def expressions(task: ListOps, batch: zoo.Batch) -> list[str]:
+    assert batch.lengths is not None
+    pairs = zip(batch.inputs.tolist(), batch.lengths.tolist(), strict=True)
+    return [task.text(row[:length]) for row, length in pairs]
+
+
+@pytest.mark.parametrize("batch_size", [1, 5])
+def test_batch_is_right_padded_to_a_multiple_of_eight(task: ListOps, batch_size: int) -> None:
+    batch = task.train_batch(0, 0, batch_size)
+    assert batch.lengths is not None
+    width = batch.inputs.shape[1]
+    assert batch.inputs.shape == (batch_size, width)
+    assert width % 8 == 0
+    assert 0 <= width - int(batch.lengths.max()) < 8
+    assert width <= task.max_length
+    for row, length in zip(batch.inputs, batch.lengths.tolist(), strict=True):
+        assert 500 < length < 2000
+        assert (row[:length] < PADDING).all()
+        assert (row[length:] == PADDING).all()
+        assert int(row[length - 1]) == 14  # the root's closer
+
+
+def test_batches_hold_the_split_in_order_with_its_labels(task: ListOps) -> None:
+    test = task.splits["test"]
+    labels: list[int] = []
+    tokens: list[int] = []
+    for batch in task.batches("test", 7):
+        assert batch.lengths is not None
+        labels += batch.targets.tolist()
+        for row, length in zip(batch.inputs, batch.lengths.tolist(), strict=True):
+            tokens += row[:length].tolist()
+    assert labels == test.labels.tolist()
+    assert tokens == test.tokens.tolist()
+    assert len(labels) == 200
+
+
+def test_epoch_shows_every_training_example_once(task: ListOps) -> None:
+    shown: Counter[str] = Counter()
+    for step in range(20):
+        shown.update(expressions(task, task.train_batch(4, step, 50)))
+    assert len(shown) == 1000
+    assert set(shown.values()) == {1}
+
+
+def test_batch_is_a_pure_function_of_seed_and_step(task: ListOps) -> None:
+    fresh = ListOps(budget="smoke", workers=2).train_batch(1, 2, 3)
+    assert torch.equal(task.train_batch(1, 2, 3).inputs, fresh.inputs)
+    drawn = {str(expressions(task, task.train_batch(s, t, 3))) for s in (0, 1) for t in (0, 1)}
+    assert len(drawn) == 4
+
+
+def test_smaller_budget_tests_on_the_first_of_the_larger(task: ListOps) -> None:
+    larger = next(ListOps(budget="cpu").batches("test", 200))
+    (smaller,) = task.batches("test", 200)
+    assert expressions(task, smaller) == expressions(task, larger)
+    assert torch.equal(smaller.targets, larger.targets)
+
+
+def test_identity_knows_data_and_budget_but_not_workers() -> None:
+    ids = [ListOps(), ListOps(data_seed=1), ListOps(budget="smoke"), ListOps(budget="paper")]
+    assert len({task.id for task in ids}) == len(ids)
+    assert ListOps(workers=3).id == ListOps().id
+
+
+def test_provenance_is_the_hash_of_the_examples(task: ListOps) -> None:
+    here, again = task.provenance(), ListOps(budget="smoke").provenance()
+    other = ListOps(budget="smoke", data_seed=1).provenance()
+    assert here == again
+    assert here["sha256"] != other["sha256"]
+
+
+def test_text_reads_as_an_expression(task: ListOps) -> None:
+    assert task.text([11, 3, 10, 7, 8, 14, 2, 14, 15, 15]) == "[MAX 3 [MIN 7 8 ] 2 ]"
+    assert task.text([12, 13, 0, 9, 14, 1, 14]) == "[MED [SM 0 9 ] 1 ]"
+
+
+def test_always_the_same_answer_scores_chance() -> None:
+    task = ListOps(budget="cpu")
+    labels = torch.cat([batch.targets for batch in task.batches("train", 1000)])
+    shares = labels.bincount(minlength=task.outputs) / len(labels)
+    assert float(shares.max()) == pytest.approx(task.chance["accuracy"], abs=0.015)  # 4 sigma
+    zeros = task.score(torch.eye(10)[:1].expand(len(labels), 10), zoo.Batch(labels, labels))
+    assert float(zeros["accuracy"].mean) == pytest.approx(float(shares[0]))
+
+
+def test_grid_length_is_refused(task: ListOps) -> None:
+    with pytest.raises(zoo.ZooError, match="no grid of lengths; it was asked for 8"):
+        next(task.batches("test", 4, length=8))
