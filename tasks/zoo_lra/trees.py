@@ -39,14 +39,22 @@ class Examples(NamedTuple):
 class Level(NamedTuple):
     """The nodes of one depth, tree after tree, and within a tree from left to right."""
 
-    tree: Ints
-    """Which tree each belongs to."""
+    nodes: Ints
+    """(trees,) how many each has."""
     symbol: Bytes
     """A digit or an operator."""
     operators: Ints
     """Which nodes are operators."""
     arguments: Ints
     """(operators,) how many; together they are the next level, in order."""
+
+
+class Kept(NamedTuple):
+    """The same, of the trees kept."""
+
+    symbol: Bytes
+    operators: Ints
+    arguments: Ints
 
 
 def draw(source: np.random.Philox, trees: int, rules: Rules) -> Examples:
@@ -57,11 +65,9 @@ def draw(source: np.random.Philox, trees: int, rules: Rules) -> Examples:
     """
     levels, length = grow(source, trees, rules)
     keep = (length > rules.longer_than) & (length < rules.shorter_than)
-    levels = [level for level in (_only(level, keep) for level in levels) if level.tree.size]
-    offsets = np.concatenate([[0], np.cumsum(length[keep])])
-    values, sizes = evaluate(levels)
-    labels = values[0] if values else np.empty(0, np.uint8)
-    return Examples(write(levels, sizes, offsets), offsets, labels)
+    kept = [level for level in (_kept(level, keep) for level in levels) if level.symbol.size]
+    labels, lines = evaluate(kept)
+    return Examples(write(kept, lines), _bounds(length[keep]), labels)
 
 
 def grow(source: np.random.Philox, trees: int, rules: Rules) -> tuple[list[Level], Ints]:
@@ -70,10 +76,10 @@ def grow(source: np.random.Philox, trees: int, rules: Rules) -> tuple[list[Level
     A tree that is already too long grows no further; its length is then a lower bound.
     """
     levels: list[Level] = []
-    length = np.ones(trees, np.int64)
-    tree = np.arange(trees)
-    while tree.size:
-        word = _words(source, tree.size)
+    nodes = np.ones(trees, np.int64)
+    length = nodes.copy()
+    while nodes.any():
+        word = _words(source, int(nodes.sum()))
         deepest = len(levels) + 1 == rules.depth
         # Two bits say operator or digit, two which operator, 28 which digit or how many
         # arguments: a bias below 1 in 10 million.
@@ -82,42 +88,44 @@ def grow(source: np.random.Philox, trees: int, rules: Rules) -> tuple[list[Level
         word = word[operators]
         symbol[operators] = MIN + (word >> 2 & 3)
         arguments = FEWEST + ((word >> 4) * np.uint32(MOST - FEWEST + 1) >> 28).astype(np.int64)
-        above = tree[operators]
-        length += np.bincount(above, 1 + arguments, trees).astype(np.int64)
-        levels.append(Level(tree, symbol, operators, arguments))
-        open_ = length[above] < rules.shorter_than
-        tree = np.repeat(above[open_], arguments[open_])
+        levels.append(Level(nodes, symbol, operators, arguments))
+        tree = np.repeat(np.arange(trees), nodes)[operators]
+        nodes = np.bincount(tree, arguments, trees).astype(np.int64)
+        length += nodes + np.bincount(tree, minlength=trees)
+        # of a tree that is too long no level more is drawn
+        nodes[length >= rules.shorter_than] = 0
     return levels, length
 
 
-def evaluate(levels: list[Level]) -> tuple[list[Bytes], list[Ints]]:
-    """Value and number of tokens of every node, from the deepest level up."""
-    values: list[Bytes] = []
-    sizes: list[Ints] = []
+def evaluate(levels: list[Kept]) -> tuple[Bytes, list[Ints]]:
+    """Values of the roots, and per level where each node would begin if it were all one line."""
+    value, begins = np.empty(0, np.uint8), np.zeros(1, np.int64)
+    lines: list[Ints] = []
     for level in reversed(levels):
-        value, size = level.symbol.copy(), np.ones(level.tree.size, np.int64)
+        size = np.ones(level.symbol.size, np.int64)
+        above = level.symbol.copy()
         if level.operators.size:
-            first = _starts(level.arguments)
             kind = level.symbol[level.operators]
-            value[level.operators] = _apply(kind, values[-1], first, level.arguments)
-            size[level.operators] = 2 + np.add.reduceat(sizes[-1], first)
-        values.append(value)
-        sizes.append(size)
-    return values[::-1], sizes[::-1]
+            bounds = _bounds(level.arguments)
+            above[level.operators] = _apply(kind, value, bounds)
+            size[level.operators] += 1 + np.diff(begins[bounds])
+        value, begins = above, _bounds(size)
+        lines.append(begins)
+    return value, lines[::-1]
 
 
-def write(levels: list[Level], sizes: list[Ints], offsets: Ints) -> Bytes:
+def write(levels: list[Kept], lines: list[Ints]) -> Bytes:
     """Every tree in prefix order: a node stands where its elder siblings end."""
-    tokens = np.empty(offsets[-1], np.uint8)
-    place = offsets[:-1]
-    for depth, (level, size) in enumerate(zip(levels, sizes, strict=True)):
+    tokens = np.empty(lines[0][-1] if lines else 0, np.uint8)
+    place = lines[0][:-1] if lines else np.empty(0, np.int64)
+    for depth, level in enumerate(levels):
         tokens[place] = level.symbol
-        start = place[level.operators]
-        tokens[start + size[level.operators] - 1] = CLOSE
         if level.operators.size:
-            before = _starts(sizes[depth + 1])
-            shift = start + 1 - before[_starts(level.arguments)]
-            place = before + np.repeat(shift, level.arguments)
+            below, bounds = lines[depth + 1], _bounds(level.arguments)
+            start = place[level.operators] + 1
+            inside = below[bounds]
+            tokens[start + np.diff(inside)] = CLOSE
+            place = below[:-1] + np.repeat(start - inside[:-1], level.arguments)
     return tokens
 
 
@@ -146,25 +154,25 @@ def _words(source: np.random.Philox, count: int) -> NDArray[np.uint32]:
     return raw.astype("<u8", copy=False).view("<u4")[:count].astype(np.uint32, copy=False)
 
 
-def _only(level: Level, keep: NDArray[np.bool_]) -> Level:
-    """The nodes of the trees kept, whose trees are numbered anew."""
-    mine = keep[level.tree]
+def _kept(level: Level, keep: NDArray[np.bool_]) -> Kept:
+    """The nodes of the trees to keep."""
+    mine = np.repeat(keep, level.nodes)
     symbol = level.symbol[mine]
-    return Level(
-        (np.cumsum(keep) - 1)[level.tree[mine]],
-        symbol,
-        np.flatnonzero(symbol >= DIGITS),
-        level.arguments[mine[level.operators]],
-    )
+    return Kept(symbol, np.flatnonzero(symbol >= DIGITS), level.arguments[mine[level.operators]])
 
 
-def _apply(kind: Bytes, value: Bytes, first: Ints, arguments: Ints) -> Bytes:
-    """What each operator makes of its arguments, which are consecutive in ``value``."""
-    median = np.flatnonzero(kind == MED)
-    total = np.add.reduceat(value, first, dtype=np.uint8)  # at most 90: no overflow
-    result = np.where(kind == SUM, total % DIGITS, np.minimum.reduceat(value, first))
-    result = np.where(kind == MAX, np.maximum.reduceat(value, first), result)
-    result[median] = _median(value, first[median], arguments[median])
+def _apply(kind: Bytes, value: Bytes, bounds: Ints) -> Bytes:
+    """What each operator makes of its arguments, ``value[bounds[i] : bounds[i + 1]]``."""
+    result = np.empty(kind.size, np.uint8)
+    ended = np.append(value, np.uint8(0))  # so that the last bound is a place
+    for operator, fold in ((MIN, np.minimum), (MAX, np.maximum), (SUM, np.add)):
+        which = np.flatnonzero(kind == operator)
+        # every other segment is what lies between two operators of this kind: of no interest
+        segments = np.stack([bounds[which], bounds[which + 1]], axis=1).ravel()
+        result[which] = fold.reduceat(ended, segments, dtype=np.uint8)[::2] % DIGITS
+    which = np.flatnonzero(kind == MED)
+    first = bounds[which]
+    result[which] = _median(value, first, bounds[which + 1] - first)
     return result
 
 
@@ -178,6 +186,8 @@ def _median(value: Bytes, first: Ints, arguments: Ints) -> Bytes:
     return (rows[row, (arguments - 1) // 2] + rows[row, arguments // 2]) // 2
 
 
-def _starts(counts: Ints) -> Ints:
-    """Where each of consecutive groups begins, from their sizes."""
-    return np.cumsum(counts) - counts
+def _bounds(sizes: Ints | Bytes) -> Ints:
+    """Where each of consecutive groups begins, and where the last one ends."""
+    bounds = np.zeros(sizes.size + 1, np.int64)
+    np.cumsum(sizes, out=bounds[1:])
+    return bounds
