@@ -54,15 +54,13 @@ class Attention(zoo.Mixer):
     def forward(
         self, x: Float[Tensor, "b l d"], lengths: Int[Tensor, " b"] | None = None
     ) -> Float[Tensor, "b l d"]:
-        keep = None
         if lengths is not None:
-            keep = torch.arange(x.shape[1], device=x.device) < lengths[:, None]  # (b, l)
-            x = x.masked_fill(~keep[..., None], 0)
+            padding = torch.arange(x.shape[1], device=x.device) >= lengths[:, None].to(x.device)
+            x = x.masked_fill(padding[..., None], 0)
         q, k, v = rearrange(self.qkv(x), "b l (three h e) -> three b h l e", three=3, h=self.heads)
         if self.position is not None:
             q, k = self.position(q), self.position(k)
-        # right padding lies in the future: the causal mask hides it already
-        y = self.pick(q).run(q, k, v, self.causal, None if self.causal else keep)
+        y = self.pick(q).run(q, k, v, self.causal, lengths)
         mixed: Tensor = self.out(rearrange(y, "b h l e -> b l (h e)"))
         return mixed
 

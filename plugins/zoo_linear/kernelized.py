@@ -1,4 +1,7 @@
-"""Linear attention of positive features: chunk by chunk, and the recurrence."""
+"""Linear attention of positive features: chunk by chunk, and the equation as it stands.
+
+All take queries and keys that are features already, (b, h, l, e), and values of the same shape.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -6,61 +9,54 @@ from einops import rearrange
 from torch import Tensor
 
 EPS = 1e-6  # features of a far negative number vanish; their sum must not divide by zero
-CHUNK = 64
+
+
+def chunk_size(width: int, length: int) -> int:
+    """A token costs c in its chunk and e in the sum before it; 32 is the least that pays."""
+    return min(length, max(32, width))
 
 
 def chunked(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
-    """y_i = q_i sum_(j<=i) k_j v_j^T / q_i sum_(j<=i) k_j, in chunks of c.
-
-    Inside a chunk by masked scores, across chunks by the running sum. ``q``, ``k``, ``v``
-    (b, h, l, e), the first two positive.
-    """
+    """Masked scores inside a chunk of c tokens, one running sum of k v^T across the chunks."""
+    v = F.pad(v, (0, 1), value=1.0)  # a last column of ones sums the weights
     if not causal:
-        return product(q, k, v)
+        return normalised(q @ (k.mT @ v))
     length = q.shape[2]
-    size = min(CHUNK, length)
+    size = chunk_size(q.shape[3], length)
     q, k, v = (
         rearrange(F.pad(z, (0, 0, 0, -length % size)), "b h (n c) e -> b h n c e", c=size)
         for z in (q, k, v)
     )
-    scores = (q @ k.mT).tril()  # (b, h, n, c, c)
-    past = before(k.mT @ v)  # (b, h, n, e, e)
-    normal = before(k.sum(dim=3, keepdim=True))  # (b, h, n, 1, e)
-    above = scores @ v + q @ past
-    below = scores.sum(dim=-1, keepdim=True) + (q * normal).sum(dim=-1, keepdim=True)
-    return (above / below.clamp_min(EPS)).flatten(2, 3)[:, :, :length]
+    total = (k.mT @ v).cumsum(dim=2)  # (b, h, n, e, e + 1)
+    before = F.pad(total[:, :, :-1], (0, 0, 0, 0, 1, 0))
+    y = (q @ k.mT).tril() @ v + q @ before
+    return rearrange(normalised(y), "b h n c e -> b h (n c) e")[:, :, :length]
 
 
-def before(x: Tensor) -> Tensor:
-    """What stood before each chunk: the sum over those on its left, along dim 2."""
-    return F.pad(x.cumsum(dim=2)[:, :, :-1], (0, 0, 0, 0, 1, 0))
-
-
-def product(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """The same over all keys, j > i too: two products and no chunk."""
-    below = q @ k.sum(dim=2).unsqueeze(-1)  # (b, h, l, 1)
-    return q @ (k.mT @ v) / below.clamp_min(EPS)
+def normalised(y: Tensor) -> Tensor:
+    """Divide by the sum of the weights, which is the last column."""
+    return y[..., :-1] / y[..., -1:].clamp_min(EPS)
 
 
 def reference(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
-    """The recurrence as it stands: S += k v^T, z += k, y = q S / q z; or all weights at once."""
+    """Causal: token by token. Otherwise all weights at once."""
     if not causal:
         weights = q @ k.mT  # (b, h, l, l)
         return weights @ v / weights.sum(dim=-1, keepdim=True).clamp_min(EPS)
-    total = q.new_zeros(*q.shape[:2], q.shape[-1], v.shape[-1])  # (b, h, e, e)
-    normal = q.new_zeros(*q.shape[:2], q.shape[-1])  # (b, h, e)
+    total = q.new_zeros(*q.shape[:2], q.shape[3], v.shape[3])  # (b, h, e, e)
+    weight = q.new_zeros(*q.shape[:2], q.shape[3])  # (b, h, e)
     ys = []
     for q_t, k_t, v_t in zip(q.unbind(2), k.unbind(2), v.unbind(2), strict=True):
-        y, total, normal = advance(q_t, k_t, v_t, total, normal)
+        y, total, weight = advance(q_t, k_t, v_t, total, weight)
         ys.append(y)
     return torch.stack(ys, dim=2)
 
 
 def advance(
-    q: Tensor, k: Tensor, v: Tensor, total: Tensor, normal: Tensor
+    q: Tensor, k: Tensor, v: Tensor, total: Tensor, weight: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """One step: output (b, h, e), S (b, h, e, e) and z (b, h, e)."""
+    """S += k v^T, z += k, y = q S / q z: y (b, h, e), S (b, h, e, e) and z (b, h, e)."""
     total = total + k[..., :, None] * v[..., None, :]
-    normal = normal + k
-    below = (q * normal).sum(dim=-1, keepdim=True)
-    return (q[..., None, :] @ total).squeeze(-2) / below.clamp_min(EPS), total, normal
+    weight = weight + k
+    below = (q * weight).sum(dim=-1, keepdim=True)
+    return (q[..., None, :] @ total).squeeze(-2) / below.clamp_min(EPS), total, weight

@@ -1,6 +1,7 @@
 """Attention without softmax: a recurrence in disguise, with a matrix for a state."""
 
 from contextlib import AbstractContextManager, nullcontext
+from math import ceil
 from typing import Literal
 
 import torch
@@ -11,7 +12,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 import zoo
-from zoo_linear.kernelized import CHUNK, advance, chunked, reference
+from zoo_linear.kernelized import advance, chunk_size, chunked, reference
 
 State = tuple[Tensor, Tensor]  # sum of k v^T (b, h, e, e) and of k (b, h, e)
 
@@ -19,8 +20,8 @@ State = tuple[Tensor, Tensor]  # sum of k v^T (b, h, e, e) and of k (b, h, e)
 class LinearAttention(zoo.Mixer):
     """y_i = f(q_i) sum_j f(k_j) v_j^T / f(q_i) sum_j f(k_j) with f = elu + 1.
 
-    After Katharopoulos et al. (2020). The sums are kept in float32 under bfloat16. Raises ZooError when ``heads`` does not divide
-    ``dim``.
+    After Katharopoulos et al. (2020). The sums are kept in float32 under bfloat16. Raises ZooError
+    when ``heads`` does not divide ``dim``.
     """
 
     family = "linear attention"
@@ -55,14 +56,14 @@ class LinearAttention(zoo.Mixer):
     ) -> Float[Tensor, "b l d"]:
         keep = None
         if lengths is not None:
-            keep = (torch.arange(x.shape[1], device=x.device) < lengths[:, None])[..., None]
-            x = x.masked_fill(~keep, 0)  # (b, l, 1) against (b, l, d)
+            keep = torch.arange(x.shape[1], device=x.device) < lengths[:, None].to(x.device)
+            x = x.masked_fill(~keep[..., None], 0)
         qkv = self.qkv(x)
         q, k, v = rearrange(qkv, "b l (three h e) -> three b h l e", three=3, h=self.heads)
         with full_precision(x):
             q, k, v = feature(q), feature(k), widen(v)
             if keep is not None and not self.causal:
-                k = k.masked_fill(~keep[:, None], 0)  # the feature of a zero is one
+                k = k.masked_fill(~keep[:, None, :, None], 0)  # the feature of a zero is one
             y = self.pick(q).run(q, k, v, self.causal)
         mixed: Tensor = self.out(rearrange(y, "b h l e -> b l (h e)").to(qkv.dtype))
         return mixed
@@ -81,21 +82,24 @@ class LinearAttention(zoo.Mixer):
         qkv = self.qkv(x)
         q, k, v = rearrange(qkv, "b (three h e) -> three b h e", three=3, h=self.heads)
         with full_precision(x):
-            y, *sums = advance(feature(q), feature(k), widen(v), *state)
-        return self.out(rearrange(y, "b h e -> b (h e)").to(qkv.dtype)), (sums[0], sums[1])
+            y, total, weight = advance(feature(q), feature(k), widen(v), *state)
+        return self.out(rearrange(y, "b h e -> b (h e)").to(qkv.dtype)), (total, weight)
 
     def flops(self, batch: int, length: int) -> zoo.Flops:
         width = self.dim // self.heads
+        tokens = batch * length * self.heads  # in all heads
         projections = 8 * batch * length * self.dim**2
-        features = 4 * batch * length * self.dim  # exp, choice and sum, for queries and keys
+        # the features, exp and choice and sum of queries and keys; the quotient
+        other = 7 * tokens * width
         if not self.causal:
-            matmul = 4 * batch * length * self.dim * width + 2 * batch * length * self.dim
-            return zoo.Flops(projections + matmul, other=features)
-        size = min(CHUNK, length)
-        padded = -(-length // size) * size
-        matmul = 4 * batch * padded * self.dim * (size + width)
-        sums = batch * (padded // size) * self.dim * width + 4 * batch * padded * self.dim
-        return zoo.Flops(projections + matmul, other=features + sums)
+            return zoo.Flops(projections + 4 * tokens * width * (width + 1), other)
+        size = chunk_size(width, length)
+        tokens = batch * ceil(length / size) * size * self.heads
+        scores = 2 * size * (2 * width + 1)
+        return zoo.Flops(
+            projections + tokens * (scores + 4 * width * (width + 1)),
+            other + tokens * width * (width + 1) // size,
+        )
 
     def state_size(self, length: int) -> int:
         return self.dim * (self.dim // self.heads + 1)

@@ -4,6 +4,7 @@ from math import ceil
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float, Int
 from pydantic import PositiveInt
@@ -60,7 +61,7 @@ class Sliding(zoo.Mixer):
     ) -> Float[Tensor, "b l d"]:
         keep = None
         if lengths is not None:
-            keep = torch.arange(x.shape[1], device=x.device) < lengths[:, None]  # (b, l)
+            keep = torch.arange(x.shape[1], device=x.device) < lengths[:, None].to(x.device)
             x = x.masked_fill(~keep[..., None], 0)
         q, k, v = rearrange(self.qkv(x), "b l (three h e) -> three b h l e", three=3, h=self.heads)
         if self.position is not None:
@@ -84,10 +85,10 @@ class Sliding(zoo.Mixer):
         # under autocast the empty cache is wider than the keys
         keys = torch.cat([keys.to(k.dtype), k], dim=2)
         values = torch.cat([values.to(v.dtype), v], dim=2)
-        y = reference(q, keys, values, self.band, None)
-        old = keys.shape[2] == self.window  # the oldest is out of the next query's sight
-        # a slice would keep it alive in memory
-        keys, values = (cache[:, :, old:].contiguous() for cache in (keys, values))
+        y = F.scaled_dot_product_attention(q, keys, values)  # what is cached is all in sight
+        if keys.shape[2] == self.window:
+            # the oldest is out of the next query's sight; a slice would keep it in memory
+            keys, values = keys[:, :, 1:].clone(), values[:, :, 1:].clone()
         return self.out(rearrange(y, "b h 1 e -> b (h e)")), (start + 1, keys, values)
 
     def flops(self, batch: int, length: int) -> zoo.Flops:

@@ -26,8 +26,13 @@ class Band(NamedTuple):
 
 
 def block_size(band: Band, length: int) -> int:
-    """Queries per block: wide enough to keep a core busy, narrow enough to waste few keys."""
-    return min(length, 64)
+    """Queries per block: narrow wastes few keys, wide copies few of them and keeps a core busy.
+
+    Measured on a CPU, forward and backward: 32 is best for windows up to 64, 128 for 512.
+    """
+    window = band.left + 1 + band.right
+    size = max(32, window // 4, min(window // 2, 128))
+    return min(length, -(-size // 16) * 16)
 
 
 def blocked(q: Tensor, k: Tensor, v: Tensor, band: Band, keep: Tensor | None) -> Tensor:
@@ -35,23 +40,31 @@ def blocked(q: Tensor, k: Tensor, v: Tensor, band: Band, keep: Tensor | None) ->
 
     ``q``, ``k``, ``v`` (b, h, l, e); ``keep`` (b, l) says which keys are real.
     """
-    batch, heads, length, width = q.shape
+    heads, length = q.shape[1:3]
     band = band.within(length)
     size = block_size(band, length)
-    blocks = ceil(length / size)
-    end = blocks * size - length
-    queries = F.pad(q, (0, 0, 0, end)).view(batch, heads, blocks, size, width)
-    scores = queries @ spans(k, band, size).mT / width**0.5  # (b, h, n, c, s)
-    at = torch.arange(blocks * size, device=q.device).view(blocks, size, 1)
-    key = at[:, :1] - band.left + torch.arange(scores.shape[-1], device=q.device)  # (n, 1, s)
+    end = -length % size
+    span = size + band.left + band.right
+    at = torch.arange(length + end, device=q.device).view(-1, size, 1)  # (n, c, 1)
+    key = at[:, :1] - band.left + torch.arange(span, device=q.device)  # (n, 1, s)
     seen = (key >= at - band.left) & (key <= at + band.right) & (key >= 0) & (key < length)
-    if keep is not None:
-        real = F.pad(keep, (band.left, end + band.right)).unfold(1, scores.shape[-1], size)
-        seen = seen & real[:, None, :, None]
+    if keep is None:
+        # one mask serves all rows and heads
+        fold, unfold = "b h n c e -> n (b h) c e", "n (b h) c e -> b h (n c) e"
+    else:
+        fold, unfold = "b h n c e -> (b n) h c e", "(b n) h c e -> b h (n c) e"
+        real = F.pad(keep, (band.left, end + band.right)).unfold(1, span, size)  # (b, n, s)
+        seen = seen & real[:, :, None]  # (b, n, c, s)
     # a query of the padding may see no key at all: its own keeps the softmax finite
-    scores = scores.masked_fill(~(seen | (key == at)), -torch.inf)
-    y: Tensor = scores.softmax(dim=-1) @ spans(v, band, size)  # (b, h, n, c, e)
-    return y.flatten(2, 3)[:, :, :length]
+    seen = (seen | (key == at)).view(-1, 1, size, span)
+    queries = rearrange(F.pad(q, (0, 0, 0, end)), "b h (n c) e -> b h n c e", c=size)
+    y = F.scaled_dot_product_attention(
+        rearrange(queries, fold),
+        rearrange(spans(k, band, size), fold),
+        rearrange(spans(v, band, size), fold),
+        attn_mask=seen,
+    )
+    return rearrange(y, unfold, h=heads, n=len(at))[:, :, :length]
 
 
 def spans(x: Tensor, band: Band, size: int) -> Tensor:
@@ -72,7 +85,7 @@ def reference(q: Tensor, k: Tensor, v: Tensor, band: Band, keep: Tensor | None) 
     exact = torch.promote_types(q.dtype, torch.float32)
     scores = q.to(exact) @ k.to(exact).mT / q.shape[-1] ** 0.5  # (b, h, l, l)
     key = torch.arange(k.shape[2], device=q.device)
-    at = key[-q.shape[2] :, None]
+    at = key[:, None]
     seen = (key >= at - band.left) & (key <= at + band.right)
     if keep is not None:
         seen = seen & keep[:, None, None] | (key == at)
