@@ -25,8 +25,9 @@ def test_rope_multiplies_complex_pairs_by_a_unit_number(start: int, base: float)
     rope = Rope(16, 2, base=base)
     x = torch.randn(2, 2, 5, 8, dtype=torch.float64)
     angle = torch.tensor(
-        [[t / base ** (2 * i / 8) for i in range(4)] for t in range(start, start + 5)]
-    ).double()
+        [[t / base ** (2 * i / 8) for i in range(4)] for t in range(start, start + 5)],
+        dtype=torch.float64,
+    )
     exact = as_complex(x) * torch.exp(1j * angle)
     torch.testing.assert_close(as_complex(rope(x, start)), exact, atol=1e-9, rtol=0)
 
