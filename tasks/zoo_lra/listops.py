@@ -18,16 +18,16 @@ VOCABULARY = (*map(str, range(DIGITS)), "[MIN", "[MAX", "[MED", "[SM", "]")
 PADDING = len(VOCABULARY)
 ROUND = 8
 """Batches are padded to a multiple of this: few distinct shapes, aligned rows."""
-MAJORITY = 0.171
+MAJORITY = 0.169
 """Share of the commonest answer, 0, among the 100,000 examples of data seed 0 at `paper`."""
 SIZES: Mapping[zoo.Budget, Mapping[str, int]] = {
-    "smoke": {"train": 1000, "valid": 100, "test": 200},
+    "smoke": {"train": 1000, "valid": 50, "test": 200},
     "cpu": {"train": 10_000, "valid": 500, "test": 1000},
     "gpu": {"train": 96_000, "valid": 2000, "test": 2000},
     "paper": {"train": 96_000, "valid": 2000, "test": 2000},
 }
 RECIPES: Mapping[zoo.Budget, zoo.Recipe] = {
-    "smoke": zoo.Recipe(dim=32, depth=2, steps=20, batch_size=8, lr=2e-3, evaluate_every=20),
+    "smoke": zoo.Recipe(dim=32, depth=2, steps=20, batch_size=4, lr=2e-3, evaluate_every=20),
     "cpu": zoo.Recipe(dim=64, depth=2, steps=400, batch_size=16, lr=2e-3, evaluate_every=100),
     "gpu": zoo.Recipe(dim=128, depth=4, steps=5000, batch_size=32, lr=1e-3, evaluate_every=500),
     "paper": zoo.Recipe(

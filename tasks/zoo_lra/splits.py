@@ -13,7 +13,7 @@ from zoo_lra.trees import Examples, Rules, draw, join, take
 
 ORDER = ("test", "valid", "train")
 """A twin is dropped from the later one."""
-SHARD = 8192
+SHARD = 4096
 """Trees drawn per shard; what a worker does at a time, and part of what the bytes are."""
 
 

@@ -89,6 +89,8 @@ def grow(source: np.random.Philox, trees: int, rules: Rules) -> tuple[list[Level
         symbol[operators] = MIN + (word >> 2 & 3)
         arguments = FEWEST + ((word >> 4) * np.uint32(MOST - FEWEST + 1) >> 28).astype(np.int64)
         levels.append(Level(nodes, symbol, operators, arguments))
+        if deepest:
+            break
         tree = np.repeat(np.arange(trees), nodes)[operators]
         nodes = np.bincount(tree, arguments, trees).astype(np.int64)
         length += nodes + np.bincount(tree, minlength=trees)
