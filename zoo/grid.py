@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -55,8 +55,8 @@ def run_grid(plans: Sequence[Plan], runs: Path) -> Summary:
                 summary.skipped.append(one.name)
                 summary.records.append(done)
                 continue
-            print(f"[{number}/{len(plans)}] {one.name}", file=sys.stderr, flush=True)  # noqa: T201
-            child = context.Process(target=_work, args=(one.config, runs))
+            print(f"[{number}/{len(plans)}] {one.name}", file=sys.stderr, flush=True)
+            child = context.Process(target=_work, args=(one.config, one.run_id, runs))
             child.start()
             child.join()
             _note(summary, one, runs, child.exitcode)
@@ -75,14 +75,14 @@ def _context() -> Any:
     return context
 
 
-def _work(config: Mapping[str, Any], runs: Path) -> None:
-    """One run, in the child."""
+def _work(config: Mapping[str, Any], run_id: str, runs: Path) -> None:
+    """One run, in the child; the id is the parent's, even if a source file was edited since."""
     if hasattr(os, "setpgid"):
         os.setpgid(0, 0)  # Ctrl-C reaches the parent alone, which passes it on once
     try:
-        _, code = execute(plan(load(), config), runs)
+        _, code = execute(replace(plan(load(), config), run_id=run_id), runs)
     except ZooError as error:
-        print(f"zoo: {error}", file=sys.stderr)  # noqa: T201
+        print(f"zoo: {error}", file=sys.stderr)
         code = error.exit_code
     sys.exit(code)
 

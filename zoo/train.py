@@ -1,5 +1,7 @@
 """Training: the one LightningModule, batches by step number, a run that can stop anywhere."""
 
+import logging
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import cos, pi
@@ -129,6 +131,7 @@ def train(plan: Plan, model: Backbone, folder: Path, stop: Stop, progress: Progr
     saver = Checkpoints(
         folder / "checkpoints", recipe.steps, config["checkpoint_every"], stop, meter
     )
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # it announces and advertises
     trainer = L.Trainer(
         accelerator="gpu" if config["device"] == "cuda" else "cpu",
         devices=1,
@@ -155,7 +158,10 @@ def train(plan: Plan, model: Backbone, folder: Path, stop: Stop, progress: Progr
         log_every_n_steps=config["log_every"],
     )
     trainee = Trainee(model, plan.task, recipe)
-    trainer.fit(trainee, loader, ckpt_path=str(checkpoint) if checkpoint else None)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")  # about itself, not about this run
+        path = str(checkpoint) if checkpoint else None
+        trainer.fit(trainee, loader, ckpt_path=path, weights_only=True)
     best = validation.restore_best()
     resumed = saver.resumed
     if checkpoint and start not in resumed:  # it had only the test left to do

@@ -1,0 +1,161 @@
+"""`zoo run task=copy mixer=mamba` and friends. Nothing heavy is imported before it is needed."""
+
+import json
+import sys
+from typing import Annotated, Any, Literal
+
+import typer
+
+from zoo import registry
+from zoo.errors import ZooError
+
+Kind = Literal["mixers", "positions", "channels", "blocks", "tasks"]
+
+
+def main() -> None:
+    """The `zoo` command."""
+    sys.exit(invoke(sys.argv[1:]))
+
+
+def invoke(words: list[str]) -> int:
+    """Run one command; returns the exit code. Errors are one line on stderr, no traceback."""
+    try:
+        shelves = registry.load()
+        outcome = build(shelves)(words, prog_name="zoo", standalone_mode=False)
+        return outcome if isinstance(outcome, int) else 0
+    except ZooError as error:
+        print(f"zoo: {error}", file=sys.stderr)
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except typer.Exit as leave:
+        return leave.exit_code
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # click's usage errors know how to show themselves
+            raise
+        error.show()  # type: ignore[attr-defined]
+        return 2
+
+
+def build(shelves: registry.Registry) -> Any:
+    """The core's commands, then those that plugins add."""
+    app = typer.Typer(
+        name="zoo",
+        help="Sequence mixers compared at equal conditions.",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"], "obj": shelves},
+    )
+    for function in (run, list_, check, sample, new, plugins, doctor):
+        app.command(function.__name__.rstrip("_"))(function)
+    for name, (plugin, item) in sorted(shelves.commands.items()):
+        try:
+            app.command(name)(registry.resolve(item, plugin))
+        except ZooError as error:
+            shelves.problems.append(registry.Problem(plugin, str(error)))
+    return typer.main.get_command(app)
+
+
+def run(
+    context: typer.Context,
+    words: Annotated[list[str], typer.Argument(metavar="key=value...", show_default=False)],
+    multirun: Annotated[
+        bool, typer.Option("-m", "--multirun", help="Run every combination of a=x,y values.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the config, the model's size and the run id.")
+    ] = False,
+) -> int:
+    """Train a mixer on a task, measure it, write a record: zoo run task=lra mixer=mamba."""
+    from zoo import commands
+
+    return commands.run(context.obj, words, multirun=multirun, dry_run=dry_run)
+
+
+def list_(
+    context: typer.Context,
+    kind: Annotated[Kind | None, typer.Argument(help="One shelf; all when left out.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> int:
+    """What is installed, and who brought it."""
+    shelves: registry.Registry = context.obj
+    rows = [
+        {"kind": shelf.kind, "name": name, "plugin": offer.plugin}
+        for title, shelf in shelves.shelves.items()
+        for name, offer in sorted(shelf.offers.items())
+        if kind in (None, title)
+    ]
+    if as_json:
+        problems = [problem._asdict() for problem in shelves.problems]
+        print(json.dumps({"items": rows, "problems": problems}, indent=1))
+        return 0
+    for row in rows:
+        print(f"{row['kind']:9} {row['name']:20} {row['plugin']}")
+    complain(shelves)
+    return 0
+
+
+def plugins(context: typer.Context) -> int:
+    """The plugins found, what each brings, and those that do not work."""
+    shelves: registry.Registry = context.obj
+    for plugin, _ in sorted(shelves.plugins.list_name_plugin()):
+        brought = [
+            f"{shelf.kind} {name}"
+            for shelf in shelves.shelves.values()
+            for name, offer in sorted(shelf.offers.items())
+            if offer.plugin == plugin
+        ]
+        brought += [f"command {n}" for n, offer in shelves.commands.items() if offer[0] == plugin]
+        print(f"{plugin:28} {', '.join(brought) or 'nothing'}")
+    complain(shelves)
+    return 0
+
+
+def complain(shelves: registry.Registry) -> None:
+    """Broken and clashing plugins, on stderr."""
+    for plugin, message in shelves.problems:
+        print(f"zoo: plugin {plugin}: {message}", file=sys.stderr)
+
+
+def check(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A mixer's name, or module:Class.")],
+) -> int:
+    """Does a mixer keep every promise? One line per promise, exit code 1 if one is broken."""
+    from zoo import commands
+
+    return commands.check(context.obj, name)
+
+
+def sample(
+    context: typer.Context,
+    words: Annotated[list[str], typer.Argument(metavar="task=NAME [task.option=value...]")],
+    count: Annotated[int, typer.Option("-n", min=1, help="How many examples.")] = 3,
+    split: Annotated[Literal["train", "valid", "test"], typer.Option(help="From which.")] = "train",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+) -> int:
+    """Examples of a task as a person reads them."""
+    from zoo import commands
+
+    return commands.sample(context.obj, words, count, split, as_json=as_json)
+
+
+def new(
+    kind: Annotated[Literal["mixer"], typer.Argument(help="What to start.")],
+    name: Annotated[str, typer.Argument(help="Its name on the shelf.")],
+) -> int:
+    """A package of your own, with a test that passes: zoo new mixer mine."""
+    from zoo import scaffold
+
+    folder = scaffold.write(name)
+    print(f"{folder}: now `pip install -e {folder}`, `zoo check {name}`, `pytest {folder}`")
+    return 0
+
+
+def doctor(context: typer.Context) -> int:
+    """This machine: device, versions, which kernels are here and why the others are not."""
+    from zoo import commands
+
+    complain(context.obj)
+    return commands.doctor(context.obj)

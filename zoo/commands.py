@@ -1,0 +1,126 @@
+"""What the commands that need torch do; `zoo.cli` imports this only when one is typed."""
+
+import json
+import platform
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from zoo.config import resolve
+from zoo.errors import ZooError
+from zoo.registry import Registry
+from zoo.task import Batch, Split, Task
+
+
+def run(registry: Registry, words: Sequence[str], *, multirun: bool, dry_run: bool) -> int:
+    """One run here, or several in processes of their own; returns the exit code."""
+    configs = resolve(registry, words, multirun=multirun)
+    from zoo.plan import plan
+
+    plans = [plan(registry, config) for config in configs]
+    if dry_run:
+        from zoo.report import describe
+
+        for one in plans:
+            print(describe(one))
+        return 0
+    from zoo.report import summarise, tell
+    from zoo.runner import execute, finished, runs_folder
+
+    runs = runs_folder()
+    a_suite = f"task={plans[0].config['task']['name']}" not in words
+    if multirun or a_suite:
+        from zoo.grid import run_grid
+
+        summary = run_grid(plans, runs)
+        print(summarise(summary))
+        return summary.exit_code
+    (one,) = plans
+    if finished(one, runs):
+        print(f"zoo: {one.name} is finished; force=true runs it again", file=sys.stderr)
+    record, code = execute(one, runs)
+    print(tell(record, runs / one.name))
+    return code
+
+
+def check(registry: Registry, name: str) -> int:
+    """Every promise of one mixer, a line each."""
+    from zoo.registry import resolve as find
+    from zoo.testing import report
+
+    cls = find(name, "the command line") if ":" in name else registry.mixers[name]
+    return report(cls, name)
+
+
+def sample(
+    registry: Registry, words: Sequence[str], count: int, split: Split, *, as_json: bool
+) -> int:
+    """Print examples of a split."""
+    task = task_of(registry, words)
+    task.prepare()
+    batch = task.train_batch(0, 0, count) if split == "train" else next(task.batches(split, count))
+    for row in range(min(count, len(batch.inputs))):
+        tokens, target = example(batch, row)
+        text = task.text(tokens) if not task.real else ""
+        if as_json:
+            print(json.dumps({"tokens": tokens, "target": target, "text": text}))
+        else:
+            shown = target if isinstance(target, int) else task.text([t for t in target if t >= 0])
+            print(f"{text}\n  -> {shown}\n")
+    return 0
+
+
+def task_of(registry: Registry, words: Sequence[str]) -> Task:
+    """The one task that the words name, at the smoke budget unless they say otherwise."""
+    if not any(word.startswith("task=") for word in words):
+        raise ZooError(f"which task? type task=NAME; there is {', '.join(registry.tasks)}")
+    # a mixer is needed for a whole config, and has no part in a task: any will do
+    anyone = f"mixer={next(iter(registry.mixers))}"
+    config, *more = resolve(registry, [*words, anyone], multirun=False)
+    if more:
+        raise ZooError(f"{words[0]} is a suite; name one task of it")
+    budget = "smoke" if config["budget"] == "auto" else config["budget"]
+    options = {key: value for key, value in config["task"].items() if key != "name"}
+    cls: Any = registry.tasks[config["task"]["name"]]
+    task: Task = cls(**options, budget=budget)
+    return task
+
+
+def example(batch: Batch, row: int) -> tuple[list[Any], Any]:
+    """Tokens and target of one row, without the padding; IGNORED targets are -100."""
+    length = batch.inputs.shape[1] if batch.lengths is None else int(batch.lengths[row])
+    target = batch.targets[row]
+    return batch.inputs[row, :length].tolist(), (
+        int(target) if target.ndim == 0 else target[:length].tolist()
+    )
+
+
+def doctor(registry: Registry) -> int:
+    """Device, versions, and each mixer's kernels: here, or why not."""
+    import torch
+
+    from zoo.environment import device_name, installed
+    from zoo.runner import runs_folder
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    lines = {
+        "mixer-zoo": installed("mixer-zoo"),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "lightning": installed("lightning"),
+        "device": f"{device}: {device_name(device)}",
+        "runs": str(runs_folder().resolve()),
+    }
+    for key, value in lines.items():
+        print(f"{key:10} {value}")
+    probe = torch.zeros(1, 16, 64, device=device)
+    for name in registry.mixers:
+        try:
+            cls = registry.mixers[name]
+        except ZooError as error:
+            print(f"{name:18} does not load: {error}")
+            continue
+        for kernel in cls.kernels:
+            reason = kernel.reason(probe)
+            print(f"{name:18} {kernel.name:12} {'here' if reason is None else reason}")
+    return 0
