@@ -1,5 +1,6 @@
 """The chart's JavaScript: Vega-Lite as one file out of the vl-convert wheel, kept on disk."""
 
+import re
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -41,4 +42,4 @@ def make() -> str:
 
 def harmless(script: str) -> str:
     """The same script, without what would end a script element in the middle of a string."""
-    return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+    return re.sub("<(/script|!--)", r"<\\\1", script, flags=re.IGNORECASE)

@@ -110,7 +110,7 @@ function caption(track, axis, points, rows, far) {
   const parts = [`Step line: the front. No other row has a better ${track.headline} at a better or equal cost.`];
   if (points.some((point) => point.low !== null)) parts.push("Bars: 95 % interval over seeds.");
   if (far) parts.push(`Chance, ${figures(track.chance)}, is off the chart.`);
-  if (missing.length) parts.push(`Not drawn, no score or no value on this scale: ${missing.join(", ")}.`);
+  if (missing.length) parts.push(`No score, or no value that this scale can show: ${missing.join(", ")}.`);
   return parts.join(" ");
 }
 
@@ -119,18 +119,20 @@ function spec(track, axis, points, near, style) {
   const ink = style.getPropertyValue("--ink").trim(), soft = style.getPropertyValue("--soft").trim();
   const line = style.getPropertyValue("--line").trim(), paper = style.getPropertyValue("--paper").trim();
   const at = axis.by_length ? ` at ${track.lengths[axis.key]} tokens` : "";
-  const title = axis.less ? `← less is better    ${axis.title}${at}` : `${axis.title}${at}    more is better →`;
-  const format = { labelExpr: axis.unit === "ms" ? "datum.label" : "replace(format(datum.value, '.3~s'), 'G', 'G')" };
-  const x = { field: "x", type: "quantitative", title, axis: { ...format, grid: false, tickCount: narrow.matches ? 4 : 8, labelOverlap: true }, scale: { type: state.log ? "log" : "linear", zero: false, nice: !state.log, padding: narrow.matches ? 24 : 44 } };
-  const y = { field: "mean", type: "quantitative", title: `${track.headline} ${track.higher_is_better ? "↑" : "↓"}`, axis: { tickCount: 6 }, scale: { zero: false, padding: 12 } };
+  const title = axis.less ? `${axis.title}${at} (← less is better)` : `${axis.title}${at} (more is better →)`;
+  const x = { field: "x", type: "quantitative", title, axis: { format: axis.unit === "ms" ? "~g" : "~s", grid: false, tickCount: narrow.matches ? 4 : 8, labelOverlap: true }, scale: { type: state.log ? "log" : "linear", ...(state.log ? {} : { zero: false }), nice: !state.log, padding: narrow.matches ? 24 : 44 } };
+  const y = { field: "mean", type: "quantitative", title: narrow.matches ? track.headline : `${track.headline} (${track.higher_is_better ? "more is better →" : "← less is better"})`, axis: { tickCount: 6 }, scale: { zero: false, padding: 12 } };
   const families = [...new Set(track.rows.map((row) => row.family))].sort();
-  const named = points.length <= 12 && !narrow.matches;
-  const color = { field: "family", type: "nominal", title: null, scale: { domain: families, range: families.map((_, i) => colours[i % colours.length]) }, legend: { orient: "bottom", columns: narrow.matches ? 3 : 0, symbolType: "circle", symbolStrokeWidth: 0 } };
+  const color = { field: "family", type: "nominal", title: null, scale: { domain: families, range: families.map((_, i) => colours[i % colours.length]) }, legend: { orient: "bottom", columns: narrow.matches ? 3 : 0, symbolType: "circle", symbolStrokeWidth: 0, symbolOpacity: 1 } };
   const layer = [
     { transform: [{ filter: "datum.front" }], mark: { type: "line", interpolate: axis.less ? "step-after" : "step-before", strokeWidth: 1.5, color: soft, opacity: 0.7 }, encoding: { x, y, order: { field: "x", type: "quantitative" } } },
     { transform: [{ filter: "datum.low !== null" }], mark: { type: "rule", strokeWidth: 1.5, opacity: 0.45 }, encoding: { x, y: { ...y, field: "low" }, y2: { field: "high" }, color } },
     { mark: { type: "point", filled: true, size: 95, stroke: paper, strokeWidth: 1.5, opacity: 1, tooltip: { content: "data" } }, encoding: { x, y, color } },
-    { transform: [{ filter: named ? "true" : "datum.front" }], mark: { type: "text", align: "left", dx: 8, dy: -7, fontSize: 11.5, color: ink, limit: 150, clip: false }, encoding: { x, y, text: { field: "label" } } },
+    ...[{ stroke: paper, strokeWidth: 3, strokeJoin: "round" }, {}].map((halo) => ({
+      transform: [{ filter: "datum.shown" }],
+      mark: { type: "text", align: { expr: "datum.align" }, dx: { expr: "datum.dx" }, dy: { expr: "datum.dy" }, baseline: "middle", fontSize: 11.5, color: ink, limit: 150, ...halo },
+      encoding: { x, y, text: { field: "label" } },
+    })),
   ];
   if (near) {
     layer.unshift(
@@ -140,7 +142,7 @@ function spec(track, axis, points, near, style) {
   }
   const font = style.getPropertyValue("font-family");
   return {
-    width: "container", height: narrow.matches ? 260 : 340, background: null, data: { values: points }, layer,
+    width: "container", height: narrow.matches ? 260 : 340, background: null, data: { name: "points", values: structuredClone(points) }, layer,
     autosize: { type: "fit", contains: "padding" },
     config: {
       font, view: { stroke: null },
@@ -148,6 +150,33 @@ function spec(track, axis, points, near, style) {
       legend: { labelColor: ink, labelFontSize: 12, labelLimit: 140 },
     },
   };
+}
+
+const PLACES = [
+  ["left", 8, -10], ["right", -8, -10], ["center", 0, -16], ["left", 9, 0], ["left", 8, 10], ["right", -9, 0], ["right", -8, 10], ["center", 0, 16],
+];
+
+// Names stand where they cover neither a point nor another name; those on the front come first.
+function place(points, view, up) { // `up`: away from the front's step line
+  const [x, y] = [view.scale("x"), view.scale("y")], width = view.width();
+  const spots = points.map((point) => [x(point.x), y(point.mean)]);
+  const taken = spots.map(([px, py]) => [px - 5, px + 5, py - 5, py + 5]);
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = `11.5px ${getComputedStyle(document.body).fontFamily}`;
+  const order = points.map((_, i) => i).sort((a, b) => points[b].front - points[a].front);
+  for (const i of order) {
+    const [px, py] = spots[i], wide = Math.min(150, pen.measureText(points[i].label).width);
+    for (const [align, dx, away] of PLACES) {
+      const dy = up * away;
+      const left = px + dx - wide * { left: 0, center: 0.5, right: 1 }[align];
+      const box = [left, left + wide, py + dy - 7, py + dy + 7];
+      const clear = left > 0 && left + wide < width + 20 && box[2] > 0 && box[3] < view.height();
+      if (!clear || taken.some((other) => box[0] < other[1] && other[0] < box[1] && box[2] < other[3] && other[2] < box[3])) continue;
+      taken.push(box);
+      Object.assign(points[i], { shown: true, align, dx, dy });
+      break;
+    }
+  }
 }
 
 let latest = 0;
@@ -159,7 +188,7 @@ async function draw(section, track, rows) {
   holder.querySelector(".log").checked = state.log;
   const points = rows
     .filter((row) => row.mean !== null && row[axis.key] !== null && (!state.log || row[axis.key] > 0))
-    .map((row) => ({ ...row, runs: null, options: null, x: row[axis.key], front: kept.has(row) }));
+    .map((row) => ({ ...row, runs: null, options: null, x: row[axis.key], front: kept.has(row), shown: false, align: "left", dx: 0, dy: 0 }));
   const ends = points.flatMap((point) => [point.mean, point.low ?? point.mean, point.high ?? point.mean]);
   const [low, high] = [Math.min(...ends), Math.max(...ends)];
   const near = track.chance !== null && track.chance >= 2 * low - high && track.chance <= 2 * high - low;
@@ -172,7 +201,9 @@ async function draw(section, track, rows) {
   const embedded = await window.vegaEmbed(plot, spec(track, axis, points, near, getComputedStyle(document.body)), {
     ast: true, renderer: "svg", actions: false, tooltip: tip, logLevel: 1,
   });
-  if (mine !== latest) embedded.finalize();
+  if (mine !== latest) return embedded.finalize();
+  place(points, embedded.view, track.higher_is_better ? 1 : -1);
+  await embedded.view.data("points", structuredClone(points)).runAsync();
 }
 
 function furnish() {
