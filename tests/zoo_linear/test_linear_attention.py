@@ -142,14 +142,17 @@ def test_flops_are_those_counted(dim: int, length: int, causal: bool) -> None:
 
 
 @DIRECTIONS
-def test_only_inputs_and_outputs_are_rounded_in_bfloat16(causal: bool) -> None:
+@pytest.mark.parametrize("autocast", [False, True], ids=["bfloat16", "autocast"])
+def test_only_inputs_and_outputs_are_rounded(autocast: bool, causal: bool) -> None:
     mixer = build(causal)
     with torch.no_grad():  # queries, keys and values are x, which bfloat16 can hold
         mixer.qkv.weight.copy_(torch.eye(DIM).repeat(3, 1))
         mixer.out.weight.copy_(torch.eye(DIM))
     x = torch.randn(1, 300, DIM).bfloat16()
     truth = by_hand(mixer, x.double(), [300])
-    y = mixer.bfloat16()(x)
+    dtype = torch.float32 if autocast else torch.bfloat16
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        y = mixer.to(dtype)(x.to(dtype))
     assert y.dtype == torch.bfloat16
     torch.testing.assert_close(y.double(), truth, rtol=2**-8, atol=1e-6)
 
