@@ -166,6 +166,9 @@ def test_float64_stays_float64() -> None:
     assert {y.dtype, *(part.dtype for part in state)} == {torch.float64}
     gap = (y - single).abs().max()
     assert 0 < gap < 1e-6, "rounded to float32 on the way"
+    with torch.no_grad():
+        mixer.A_log += 1e-10
+    assert not torch.equal(mixer(x), y), "the dynamics were rounded to float32"
 
 
 @pytest.mark.parametrize("options", [{}, {"state": 5, "conv": 2, "expand": 3}])
