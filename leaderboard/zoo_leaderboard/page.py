@@ -11,7 +11,7 @@ from zoo_leaderboard.export import document, table
 from zoo_leaderboard.read import Board
 from zoo_leaderboard.sheet import sheet
 from zoo_leaderboard.suite import suites
-from zoo_leaderboard.wording import MISSING, score
+from zoo_leaderboard.wording import MISSING, score, visible
 
 FOLDER = "templates"
 
@@ -34,6 +34,7 @@ def page(board: Board, vega: str | None = None) -> bytes:
         newest=max(record.started for record in records)[:10],
         commits=sorted({record.env.commit or MISSING for record in records}),
         score=score,
+        visible=visible,
         island=island({"document": document(board), "axes": axes(), "csv": table(board)}),
         css=own(room, "page.css"),
         js=own(room, "page.js"),

@@ -8,7 +8,7 @@ from zoo.record import Record
 from zoo_leaderboard.statistics import ENOUGH, Summary, summarise
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # itself and no other: comparing records would be slow
 class Row:
     """``records`` holds one record per seed, failed ones too."""
 

@@ -94,7 +94,7 @@ def line(track: Track, number: int, ranked: Ranked, low: float, high: float) -> 
     cells = []
     for column in COLUMNS:
         value = track.cost(row, column)
-        front = any(row is one for one in track.fronts[column.key])
+        front = row in track.fronts[column.key]
         cells.append(Cell(short(value, column.unit), sortable(value), front))
     return Line(
         number,

@@ -80,22 +80,37 @@ class Track:
         sign = -1 if self.higher_is_better else 1
         scored = [(sign * row.summary.mean, row.label, row) for row in self.rows if row.summary]
         scored.sort(key=lambda one: one[:2])
-        means = [mean for mean, _, _ in scored]
-        ranked = [Ranked(means.index(mean) + 1, row) for mean, _, row in scored]
+        places: dict[float, int] = {}
+        for i, (mean, _, _) in enumerate(scored, start=1):
+            places.setdefault(mean, i)
+        ranked = [Ranked(places[mean], row) for mean, _, row in scored]
         rest = sorted((row for row in self.rows if not row.summary), key=lambda row: row.label)
         return (*ranked, *(Ranked(None, row) for row in rest))
 
     def length(self, column: Column) -> int | None:
         """The largest length at which every row that measured this measured it."""
-        if not column.by_length:
-            return None
-        grids = [grid for row in self.rows if (grid := row.lengths(column.key))]
-        common = set.intersection(*grids) if grids else set()
-        return max(common, default=None)
+        return self._lengths[column.key]
 
     def cost(self, row: Row, column: Column) -> float | None:
         """One measurement of one row."""
-        return row.cost(column.key, self.length(column))
+        return self._costs[row][column.key]
+
+    @cached_property
+    def _lengths(self) -> dict[str, int | None]:
+        found: dict[str, int | None] = {}
+        for column in COLUMNS:
+            every = (row.lengths(column.key) for row in self.rows if column.by_length)
+            grids = [grid for grid in every if grid]
+            common = set.intersection(*grids) if grids else set()
+            found[column.key] = max(common, default=None)
+        return found
+
+    @cached_property
+    def _costs(self) -> dict[Row, dict[str, float | None]]:
+        return {
+            row: {c.key: row.cost(c.key, self._lengths[c.key]) for c in COLUMNS}
+            for row in self.rows
+        }
 
     def learned(self, row: Row) -> bool | None:
         """Whether the row beats chance beyond its interval; None when that cannot be said."""
@@ -120,9 +135,9 @@ class Track:
         return [rows[i][0] for i in front([point for _, point in rows])]
 
     @cached_property
-    def fronts(self) -> dict[str, list[Row]]:
+    def fronts(self) -> dict[str, frozenset[Row]]:
         """The front of every column of cost."""
-        return {column.key: self.front(column) for column in COLUMNS}
+        return {column.key: frozenset(self.front(column)) for column in COLUMNS}
 
     def _headlines(self) -> Iterator[Metric]:
         for row in self.rows:

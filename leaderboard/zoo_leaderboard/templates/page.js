@@ -71,10 +71,11 @@ function shown(track) {
 
 function markTable(section, track, rows) {
   const fronts = new Map(axes.map((axis) => [axis.key, frontRows(track, axis, rows)]));
+  const kept = new Set(rows);
   const columns = [...section.querySelectorAll("table.board th[data-key]")];
   for (const tr of section.querySelectorAll("table.board tr[data-row]")) {
     const row = track.rows[tr.dataset.row];
-    tr.hidden = !rows.includes(row);
+    tr.hidden = !kept.has(row);
     for (const th of columns) tr.cells[th.cellIndex].classList.toggle("front", fronts.get(th.dataset.key).has(row));
   }
 }
@@ -163,7 +164,8 @@ function place(points, view, up) { // `up`: away from the front's step line
   const taken = spots.map(([px, py]) => [px - 5, px + 5, py - 5, py + 5]);
   const pen = document.createElement("canvas").getContext("2d");
   pen.font = `11.5px ${getComputedStyle(document.body).fontFamily}`;
-  const order = points.map((_, i) => i).sort((a, b) => points[b].front - points[a].front);
+  const crowd = points.length > 60; // then only the front is named
+  const order = points.map((_, i) => i).filter((i) => !crowd || points[i].front).sort((a, b) => points[b].front - points[a].front);
   for (const i of order) {
     const [px, py] = spots[i], wide = Math.min(150, pen.measureText(points[i].label).width);
     for (const [align, dx, away] of PLACES) {
