@@ -33,7 +33,7 @@ def worth_trimming(lengths: Tensor, length: int) -> bool:
 def trimmed(q: Tensor, k: Tensor, v: Tensor, causal: bool, lengths: Tensor) -> Tensor:
     """Row by row, each as long as it is; zeros in the padding."""
     rows = []
-    for row, length in zip(zip(q, k, v, strict=True), lengths.clamp_min(1).tolist(), strict=True):
+    for row, length in zip(zip(q, k, v, strict=True), lengths.tolist(), strict=True):
         real_q, real_k, real_v = (z[None, :, :length] for z in row)
         y = F.scaled_dot_product_attention(real_q, real_k, real_v, is_causal=causal)
         rows.append(F.pad(y, (0, 0, 0, q.shape[2] - length)))
