@@ -196,4 +196,5 @@ def test_no_record_says_what_to_type(runs: Path) -> None:
 
 def test_integers_beyond_float_are_no_measurement(runs: Path, put: Put) -> None:
     put(params=10**400)
-    assert only(runs).cost(single(runs), PARAMS) is None
+    track = only(runs)
+    assert track.cost(track.rows[0], PARAMS) is None

@@ -108,7 +108,7 @@ function tip(_handler, event, _item, row) {
 
 function caption(track, axis, points, rows, far) {
   const missing = rows.filter((row) => !points.some((point) => point.label === row.label)).map((row) => row.label);
-  const parts = [`Step line: the front. No other row has a better ${track.headline} at a better or equal cost.`];
+  const parts = ["Step line: the front. No other row is at least as good on both axes and better on one."];
   if (points.some((point) => point.low !== null)) parts.push("Bars: 95 % interval over seeds.");
   if (far) parts.push(`Chance, ${figures(track.chance)}, is off the chart.`);
   if (missing.length) parts.push(`No score, or no value that this scale can show: ${missing.join(", ")}.`);
@@ -158,7 +158,7 @@ const PLACES = [
 ];
 
 // Names stand where they cover neither a point nor another name; those on the front come first.
-function place(points, view, up) { // `up`: away from the front's step line
+function place(points, view, up) { // `up`: to the side without the other rows
   const [x, y] = [view.scale("x"), view.scale("y")], width = view.width();
   const spots = points.map((point) => [x(point.x), y(point.mean)]);
   const taken = spots.map(([px, py]) => [px - 5, px + 5, py - 5, py + 5]);
@@ -169,7 +169,7 @@ function place(points, view, up) { // `up`: away from the front's step line
   for (const i of order) {
     const [px, py] = spots[i], wide = Math.min(150, pen.measureText(points[i].label).width);
     for (const [align, dx, away] of PLACES) {
-      const dy = up * away;
+      const dy = (points[i].front ? up : -up) * away;
       const left = px + dx - wide * { left: 0, center: 0.5, right: 1 }[align];
       const box = [left, left + wide, py + dy - 7, py + dy + 7];
       const clear = left > 0 && left + wide < width + 20 && box[2] > 0 && box[3] < view.height();
