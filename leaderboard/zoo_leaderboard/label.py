@@ -9,6 +9,8 @@ from zoo.record import Record
 
 ABSENT = object()
 LONGEST = 24
+ASIDE = frozenset({"seed", "workers", "loggers", "log_every", "checkpoint_every", "force"})
+"""The seed and what the core calls housekeeping; a test holds the two lists together."""
 
 
 def labels(records: Sequence[Record]) -> list[str]:
@@ -66,16 +68,20 @@ def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
+def deciding(record: Record) -> dict[str, Any]:
+    """The config without what tells seeds apart and what cannot change a result."""
+    return {key: value for key, value in record.config.items() if key not in ASIDE}
+
+
 def settings(record: Record) -> dict[str, Any]:
-    """The config without the seed and without the mixer's options, which come first anyway."""
-    every = flat(record.config)
-    return {key: every[key] for key in every if key != "seed" and not key.startswith("mixer.")}
+    """What decides, without the mixer's options, which come first anyway."""
+    every = flat(deciding(record))
+    return {key: every[key] for key in every if not key.startswith("mixer.")}
 
 
 def whole(record: Record) -> dict[str, Any]:
     """The last resort: a hash of all that makes a row."""
-    rest = {key: value for key, value in record.config.items() if key != "seed"}
-    return {"id": digest({**record.mixer.model_dump(), "config": rest})[:8]}
+    return {"id": digest({**record.mixer.model_dump(), "config": deciding(record)})[:8]}
 
 
 VIEWS: tuple[Callable[[Record], Mapping[str, Any]], ...] = (

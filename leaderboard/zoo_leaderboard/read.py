@@ -8,7 +8,7 @@ from pathlib import Path
 from zoo.errors import DataError, ZooError
 from zoo.identity import digest
 from zoo.record import Record, read_all
-from zoo_leaderboard.label import labels
+from zoo_leaderboard.label import deciding, labels
 from zoo_leaderboard.row import Row, headline
 from zoo_leaderboard.track import Track, TrackKey
 
@@ -78,10 +78,9 @@ def identity(record: Record) -> str:
 
     Raises ValueError when options or config hold NaN.
     """
-    config = {key: value for key, value in record.config.items() if key != "seed"}
     mixer = record.mixer
     whole = {"name": mixer.name, "family": mixer.family, "options": mixer.options}
-    return digest({**whole, "config": config})
+    return digest({**whole, "config": deciding(record)})
 
 
 def rows(cells: Sequence[list[Record]]) -> tuple[Row, ...]:

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 import zoo
+from zoo.config import HOUSEKEEPING
 from zoo.record import Record
 from zoo_leaderboard.column import COLUMNS
+from zoo_leaderboard.label import ASIDE
 from zoo_leaderboard.read import board
 from zoo_leaderboard.row import Row
 from zoo_leaderboard.track import Track
@@ -75,6 +77,13 @@ def test_another_mixer_option_kernel_or_config_is_another_row(
     put(0.4)
     put(0.6, **other)
     assert len({row.label for row in only(runs).rows}) == 2
+
+
+def test_how_a_run_was_housekept_does_not_make_a_row(runs: Path, put: Put) -> None:
+    put(0.4, seed=0, config={"workers": 0, "force": False})
+    put(0.6, seed=1, config={"workers": 2, "force": True})
+    assert single(runs).planned == 2
+    assert {"seed", *HOUSEKEEPING} == ASIDE
 
 
 def test_a_label_says_what_differs_and_no_more(runs: Path, put: Put) -> None:
