@@ -41,6 +41,12 @@ class Row:
         values = [value for record in self.ok if (value := headline(record)) is not None]
         return summarise(values, self.first.headline)
 
+    @property
+    def outcome(self) -> str:
+        """How the seeds ended, where none has a score: `diverged`, or `no score`."""
+        ends = {"no score" if record.status == "ok" else record.status for record in self.records}
+        return ", ".join(sorted(ends))
+
     def cost(self, name: str, length: int | None) -> float | None:
         """The median over the seeds of one measurement, at ``length`` where it depends on it."""
         values = [measured(record, name, length) for record in self.ok or self.records]

@@ -102,7 +102,7 @@ def line(track: Track, number: int, ranked: Ranked, low: float, high: float) -> 
         row.label,
         " · ".join(part for part in (row.first.mixer.family, row.first.mixer.kernel) if part),
         tuple(tags(track, row)),
-        Cell(score(mean), sortable(mean), False),
+        Cell(row.outcome if mean is None else score(mean), sortable(mean), False),
         span(interval) if interval else "",
         "" if mean is None else forest(interval or (mean, mean), mean, low, high),
         f"{len(row.ok)}/{row.planned}",

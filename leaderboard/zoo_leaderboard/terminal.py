@@ -37,9 +37,11 @@ def show_track(track: Track, console: Console) -> None:
     hidden = []
     for column in COLUMNS:
         more = cost(track, column)
+        if set(more[1:]) == {MISSING}:
+            continue
         if sum(map(width, [*columns, more])) <= console.width:
             columns.append(more)
-        elif set(more[1:]) != {MISSING}:
+        else:
             hidden.append(column.brief)
     draw(columns, console)
     better = "more" if track.higher_is_better else "less"
@@ -67,7 +69,7 @@ def line(track: Track, ranked: Ranked) -> list[str]:
     return [
         str(rank or MISSING),
         name,
-        score(summary.mean if summary else None),
+        score(summary.mean) if summary else row.outcome,
         span(summary.interval if summary else None),
         f"{len(row.ok)}/{row.planned}",
     ]

@@ -64,6 +64,13 @@ def test_the_table_shows_rank_interval_seeds_and_cost(runs: Path, put: Put) -> N
     assert max(map(len, result.stdout.splitlines())) <= 80
 
 
+def test_a_row_without_a_score_says_how_it_ended(runs: Path, put: Put) -> None:
+    put(0.5)
+    put(mixer="hyena", status="diverged")
+    lines = [line.split() for line in run("--runs", runs).stdout.splitlines()]
+    assert [DASH, "hyena*", "diverged", DASH, "0/1"] in [line[:5] for line in lines]
+
+
 def test_a_smoke_run_is_said_to_be_no_result_everywhere(
     runs: Path, put: Put, tmp_path: Path
 ) -> None:
