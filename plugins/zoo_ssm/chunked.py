@@ -85,7 +85,9 @@ class ChunkedScan(torch.autograd.Function):
             last = h[-1]
         ctx.save_for_backward(*tensors, bounds)
         ctx.chunk = chunk
-        return y.transpose(0, 1), last.transpose(-1, -2).contiguous()
+        # a copy even when n or d is 1, or the whole workspace would live on in the state
+        last = last.transpose(-1, -2).clone(memory_format=torch.contiguous_format)
+        return y.transpose(0, 1), last
 
     @staticmethod
     @once_differentiable

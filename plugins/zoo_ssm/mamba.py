@@ -71,12 +71,11 @@ class Mamba(zoo.Mixer):
         self, x: Float[Tensor, "b l d"], state: State | None = None
     ) -> tuple[Float[Tensor, "b l d"], State]:
         """``forward`` after the past in ``state``, and the state from which ``step`` goes on."""
-        y, (window, h) = self.mix(x, self.pick(x), state)
-        return y, (window.to(self.in_proj.weight.dtype, copy=True), h)
+        return self.mix(x, self.pick(x), state)
 
     def step(self, x: Float[Tensor, "b d"], state: State) -> tuple[Float[Tensor, "b d"], State]:
-        y, (window, h) = self.mix(x[:, None], KERNELS[-1], state)
-        return y[:, 0], (window.to(self.in_proj.weight.dtype), h)
+        y, state = self.mix(x[:, None], KERNELS[-1], state)
+        return y[:, 0], state
 
     def mix(
         self, x: Tensor, kernel: zoo.Kernel, state: State | None = None
@@ -91,6 +90,7 @@ class Mamba(zoo.Mixer):
             before, h = state
             u = torch.cat([before.to(u.dtype), u], dim=-1)
         window = u[..., u.shape[-1] - self.conv + 1 :]
+        window = window.to(self.in_proj.weight.dtype, copy=True)  # lets go of the rest of u
         u = rearrange(F.silu(self.conv1d(u)), "b d l -> b l d").contiguous()
         low, b, c = self.x_proj(u).split([self.rank, self.state, self.state], dim=-1)
         dt = F.linear(low, self.dt_proj.weight)  # the scan adds the bias, in its own precision
