@@ -1,15 +1,17 @@
-"""What the commands that need torch do; `zoo.cli` imports this only when one is typed."""
+"""What the longer commands do; `zoo.cli` imports this only when one is typed."""
 
 import json
 import platform
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo.config import resolve
 from zoo.errors import ZooError
 from zoo.registry import Registry
-from zoo.task import Batch, Split, Task
+
+if TYPE_CHECKING:  # torch is imported once the words have been found good
+    from zoo.task import Batch, Split, Task
 
 
 def run(registry: Registry, words: Sequence[str], *, multirun: bool, dry_run: bool) -> int:
@@ -53,7 +55,7 @@ def check(registry: Registry, name: str) -> int:
 
 
 def sample(
-    registry: Registry, words: Sequence[str], count: int, split: Split, *, as_json: bool
+    registry: Registry, words: Sequence[str], count: int, split: "Split", *, as_json: bool
 ) -> int:
     """Print examples of a split."""
     task = task_of(registry, words)
@@ -70,7 +72,7 @@ def sample(
     return 0
 
 
-def task_of(registry: Registry, words: Sequence[str]) -> Task:
+def task_of(registry: Registry, words: Sequence[str]) -> "Task":
     """The one task that the words name, at the smoke budget unless they say otherwise."""
     if not any(word.startswith("task=") for word in words):
         raise ZooError(f"which task? type task=NAME; there is {', '.join(registry.tasks)}")
@@ -86,7 +88,7 @@ def task_of(registry: Registry, words: Sequence[str]) -> Task:
     return task
 
 
-def example(batch: Batch, row: int) -> tuple[list[Any], Any]:
+def example(batch: "Batch", row: int) -> tuple[list[Any], Any]:
     """Tokens and target of one row, without the padding; IGNORED targets are -100."""
     length = batch.inputs.shape[1] if batch.lengths is None else int(batch.lengths[row])
     target = batch.targets[row]

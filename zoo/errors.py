@@ -29,11 +29,11 @@ class DiskFull(ZooError):
 
 
 class Killed(ZooError):
-    """A signal asked the run to stop; its checkpoint is written."""
+    """A signal asked the run to stop: at ``step``, its checkpoint written, or at once when None."""
 
-    def __init__(self, signum: int, step: int) -> None:
-        super().__init__(f"stopped by signal {signum} at step {step}; the same command resumes")
-        self.signum, self.step = signum, step
+    def __init__(self, signum: int, step: int | None = None) -> None:
+        where = "at once" if step is None else f"at step {step}"
+        super().__init__(f"stopped by signal {signum} {where}; the same command resumes")
         self.exit_code = 128 + signum
 
 

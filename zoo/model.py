@@ -1,6 +1,6 @@
 """Inputs to logits: embedding, blocks, norm, the task's head. The same trunk for every mixer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from jaxtyping import Float, Int
@@ -40,8 +40,6 @@ class Backbone(nn.Module):
         self.blocks = nn.ModuleList(blocks(dim, layer, depth) for layer in range(depth))
         self.norm = nn.RMSNorm(dim)
         self.head: Head = task.head(dim)
-        if not task.real:  # torch's N(0, 1) drowns positions and slows the first steps
-            nn.init.normal_(self.embed.weight, std=0.02 if position is None else dim**-0.5)
 
     @property
     def layers(self) -> Sequence[Block]:
@@ -94,20 +92,21 @@ class Backbone(nn.Module):
         return sum(block.mixer.state_size(length) for block in self.layers)
 
     def parameter_groups(self, lr: float, weight_decay: float) -> list[dict[str, object]]:
-        """AdamW groups: no decay on vectors (norms, biases) and embeddings, mixers' own settings.
+        """AdamW groups: no decay on vectors (norms, biases) nor embeddings, mixers' own settings.
 
         What a mixer asks for by ``parameter_settings`` stands over the general rule.
         """
-        own = {}
+        own: dict[int, Mapping[str, float]] = {}
         for module in self.modules():
+            if isinstance(module, nn.Embedding | EmbeddingPosition):
+                own |= {id(p): {"weight_decay": 0.0} for p in module.parameters()}
             if isinstance(module, Mixer):
                 for name, setting in module.parameter_settings().items():
                     own[id(module.get_parameter(name))] = setting
         groups: dict[tuple[tuple[str, float], ...], list[nn.Parameter]] = {}
         for parameter in self.parameters():
-            plain = parameter.ndim < 2 or parameter is self.embed.weight
-            setting = {"lr": lr, "weight_decay": 0.0 if plain else weight_decay}
-            setting |= own.get(id(parameter), {})
+            decay = weight_decay if parameter.ndim > 1 else 0.0
+            setting = {"lr": lr, "weight_decay": decay, **own.get(id(parameter), {})}
             groups.setdefault(tuple(sorted(setting.items())), []).append(parameter)
         return [{"params": params, **dict(setting)} for setting, params in groups.items()]
 

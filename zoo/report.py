@@ -3,14 +3,16 @@
 from collections import defaultdict
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from omegaconf import OmegaConf
 
-from zoo.grid import Summary
 from zoo.plan import Plan
 from zoo.record import Metric, Record
+
+if TYPE_CHECKING:  # it trains, and so imports Lightning, which a dry run does not need
+    from zoo.grid import Summary
 
 
 def describe(plan: Plan) -> str:
@@ -71,7 +73,7 @@ def tell(record: Record, folder: Path) -> str:
     return "\n".join(lines)
 
 
-def summarise(summary: Summary) -> str:
+def summarise(summary: "Summary") -> str:
     """Counts, the failures by name, and suites averaged within one protocol."""
     lines = [f"failed   {name}: {reason}" for name, reason in summary.failed.items()]
     lines += [f"mean     {line}" for line in aggregates(summary.records)]

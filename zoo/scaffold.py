@@ -85,7 +85,7 @@ def test_{name}(check: Callable[[], None]) -> None:
 
 
 def write(name: str, parent: Path | None = None) -> Path:
-    """Write the package into a new folder ``name`` and return that; raises ZooError if it exists."""
+    """Write the package into a new folder ``name``, returned; raises ZooError if it exists."""
     slug(name, "name")
     if not name.replace("-", "_").isidentifier():
         raise ZooError(f"name={name!r} must be a Python name too, as my_mixer")

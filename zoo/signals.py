@@ -41,8 +41,8 @@ class Stop:
             signal.signal(signum, handler)
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
-        if self.signum is not None:
-            raise KeyboardInterrupt
+        if self.signum is not None:  # not KeyboardInterrupt, which Lightning turns into exit 1
+            raise Killed(signum)
         self.signum = signum
 
     def check(self, step: int) -> None:

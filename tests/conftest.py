@@ -1,0 +1,40 @@
+"""What several rooms need: a stranger's plugin on the path, a folder for runs."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+# before torch is imported: one thread a worker, or they spend their time waiting for one another
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+
+Install = Callable[[str, str], Path]
+
+
+@pytest.fixture(autouse=True)
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test has runs of its own."""
+    folder = tmp_path / "runs"
+    monkeypatch.setenv("ZOO_RUNS", str(folder))
+    return folder
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Install a one-module distribution as pip would lay it out; returns the site folder."""
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setenv("PYTHONPATH", str(site))
+
+    def write(dist: str, source: str) -> Path:
+        module = dist.replace("-", "_")
+        info = site / f"{module}-0.1.0.dist-info"
+        info.mkdir()
+        (site / f"{module}.py").write_text(source)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {dist}\nVersion: 0.1.0\n")
+        (info / "entry_points.txt").write_text(f"[zoo.plugins]\n{module} = {module}\n")
+        return site
+
+    return write

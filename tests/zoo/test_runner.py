@@ -1,0 +1,292 @@
+"""Runs end to end: what is recorded, what stops them, and that they go on as if never stopped."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import zoo
+from zoo import registry, runner
+from zoo.checkpoint import checkpoints, load, newest_good, save
+from zoo.config import resolve
+from zoo.errors import Killed
+from zoo.plan import Plan, plan
+from zoo.record import Record
+from zoo.signals import Stop
+from zoo.task import Batch, Tally
+from zoo_synthetic.copying import Copy
+
+SMALL = [
+    "task=copy",
+    "task.test_length=32",
+    "mixer=mamba",
+    "mixer.state=4",
+    "budget=smoke",
+    "dim=8",
+    "depth=1",
+    "steps=10",
+    "batch_size=4",
+    "evaluate_every=4",
+    "block.dropout=0.2",
+    "loggers=[csv]",
+]
+
+
+def planned(*more: str) -> Plan:
+    registry_ = registry.load()
+    (config,) = resolve(registry_, [*SMALL, *more], multirun=False)
+    return plan(registry_, config)
+
+
+def weights(folder: Path) -> dict[str, Tensor]:
+    (path,) = folder.glob("weights.*.pt")
+    return dict(load(path)["model"])
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, step: int, signum: int) -> None:
+    """Send this process a signal while it makes the batch of one step, once."""
+    draw = Copy.train_batch
+    sent: list[int] = []
+
+    def train_batch(self: Copy, seed: int, at: int, batch_size: int) -> Batch:
+        if at == step and not sent:
+            sent.append(at)
+            os.kill(os.getpid(), signum)
+        return draw(self, seed, at, batch_size)
+
+    monkeypatch.setattr(Copy, "train_batch", train_batch)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Record, Path]:
+    """One run that nothing disturbs."""
+    runs = tmp_path_factory.mktemp("whole")
+    one = planned()
+    record, code = runner.execute(one, runs)
+    assert code == 0
+    return record, runs / one.name
+
+
+def test_a_record_has_every_field(whole: tuple[Record, Path]) -> None:
+    record, folder = whole
+    assert record.status == "ok"
+    assert record.failure is None
+    assert record.task.name == "copy"
+    assert record.task.budget == "smoke"
+    assert record.mixer.name == "mamba"
+    assert record.mixer.options["state"] == 4
+    assert record.mixer.kernel == "chunked"
+    assert record.mixer.family == "ssm"
+    assert record.steps == 10
+    assert record.tokens > 0
+    assert record.headline == "accuracy"
+    for name in ("loss", "accuracy", "exact"):
+        assert record.metrics[name].split == "test"
+        assert record.metrics[name].n > 0
+        assert record.metrics[f"valid_{name}"].split == "valid"
+    assert not record.metrics["loss"].higher_is_better
+    assert record.metrics["accuracy"].chance == pytest.approx(1 / 16)
+    assert list(record.curve) == [8, 16, 32]
+    cost = record.efficiency
+    assert cost.params
+    assert cost.flops_per_token.closed_form
+    assert cost.flops_per_token.counted
+    assert cost.flops_per_token.uncounted
+    assert cost.train_tokens_per_s
+    assert cost.peak_memory_bytes is not None
+    assert set(cost.forward_ms) == {256, 1024}
+    assert cost.decode_ms_per_token
+    assert set(cost.state_bytes) == {64, 256}
+    assert record.env.device
+    assert record.env.plugins["mixer-zoo"] == "0.1.0"
+    assert record.data.source == "generated"
+    assert record.config["mixer"]["state"] == 4
+    assert record.missing.keys() <= {"env.commit"}
+    assert (folder / "record.json").exists()
+    assert not (folder / "checkpoints").exists()
+    assert (folder / "logs" / "attempt-0" / "metrics.csv").exists()
+
+
+def test_the_recorded_weights_are_those_of_the_best_step(whole: tuple[Record, Path]) -> None:
+    record, folder = whole
+    one = planned()
+    model = one.build()
+    model.load_state_dict(weights(folder))
+    from zoo.evaluate import evaluate
+
+    again = evaluate(model, one.task, "test", one.recipe.batch_size)
+    assert again["accuracy"].value == record.metrics["accuracy"].value
+    assert again["loss"].value == record.metrics["loss"].value
+
+
+def test_a_finished_run_is_not_run_again(
+    whole: tuple[Record, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, folder = whole
+    monkeypatch.setattr(runner, "train", lambda *_: pytest.fail("it trained"))
+    again, code = runner.execute(planned(), folder.parents[2])
+    assert (again, code) == (record, 0)
+
+
+@pytest.mark.parametrize(
+    ("step", "signum"), [(0, signal.SIGTERM), (4, signal.SIGINT), (9, signal.SIGUSR1)]
+)
+def test_a_stopped_run_goes_on_to_the_same_bits(
+    step: int,
+    signum: int,
+    whole: tuple[Record, Path],
+    runs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    interrupt(monkeypatch, step, signum)
+    record, code = runner.execute(planned(), runs)
+    assert record.status == "killed"
+    assert code == 128 + signum
+    assert record.failure is not None
+    assert record.failure.phase == "train"
+    again, code = runner.execute(planned(), runs)
+    assert (again.status, code) == ("ok", 0)
+    assert again.resumed == [step + 1]
+    assert again.metrics == whole[0].metrics
+    assert again.curve == whole[0].curve
+    assert again.tokens == whole[0].tokens
+    before, after = weights(whole[1]), weights(runs / planned().name)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_other_seeds_give_other_bits(whole: tuple[Record, Path], runs: Path) -> None:
+    record, _ = runner.execute(planned("seed=1"), runs)
+    assert record.run_id != whole[0].run_id
+    assert record.metrics["loss"].value != whole[0].metrics["loss"].value
+
+
+def test_worker_processes_change_nothing(whole: tuple[Record, Path], runs: Path) -> None:
+    record, _ = runner.execute(planned("workers=2"), runs)
+    assert record.run_id == whole[0].run_id
+    assert record.metrics == whole[0].metrics
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
+    whole: tuple[Record, Path],
+    runs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    interrupt(monkeypatch, 7, signal.SIGTERM)
+    one = planned("checkpoint_every=3")
+    runner.execute(one, runs)
+    newest = checkpoints(runs / one.name / "checkpoints")[0]
+    damaged = bytearray(newest.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    newest.write_bytes(damaged)
+    record, _ = runner.execute(one, runs)
+    assert record.resumed == [6]
+    assert record.metrics == whole[0].metrics
+    assert newest.name in capsys.readouterr().err
+
+
+def test_without_a_good_checkpoint_it_does_not_start_over(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(monkeypatch, 3, signal.SIGTERM)
+    one = planned()
+    runner.execute(one, runs)
+    (only,) = checkpoints(runs / one.name / "checkpoints")
+    only.write_bytes(only.read_bytes()[:-100])
+    record, code = runner.execute(one, runs)
+    assert (record.status, code) == ("failed", 3)
+    assert record.failure is not None
+    assert only.name in record.failure.message
+
+
+def test_a_loss_that_is_no_number_is_a_divergence(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    score = Copy.score
+
+    def poisoned(self: Copy, logits: Tensor, batch: Batch) -> dict[str, Tally]:
+        calls.append(1)
+        return score(self, logits * (float("nan") if len(calls) == 3 else 1), batch)
+
+    monkeypatch.setattr(Copy, "score", poisoned)
+    record, code = runner.execute(planned(), runs)
+    assert (record.status, code) == ("diverged", 4)
+    assert record.failure is not None
+    assert "at step 3" in record.failure.message
+    assert record.metrics == {}
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (RuntimeError("a bug"), "failed", 1),
+        (torch.OutOfMemoryError("CUDA out of memory"), "oom", 5),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "oom", 5),
+        (OSError(28, "No space left on device"), "failed", 6),
+        (zoo.DataError("fetch it first"), "failed", 3),
+    ],
+    ids=str,
+)
+def test_whatever_happens_there_is_a_record_and_an_exit_code(
+    error: BaseException, status: str, code: int, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Copy, seed: int, step: int, batch_size: int) -> Batch:
+        raise error
+
+    monkeypatch.setattr(Copy, "train_batch", fail)
+    record, came = runner.execute(planned(), runs)
+    assert (record.status, came) == (status, code)
+    assert record.failure is not None
+    assert record.failure.phase == "train"
+    folder = runs / planned().name
+    assert {p.name for p in folder.glob("*tmp")} == set()
+    assert (folder / "traceback.txt").exists() == (not isinstance(error, zoo.ZooError))
+
+
+def test_a_second_signal_stops_at_once() -> None:
+    with Stop() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.signum == signal.SIGTERM
+        with pytest.raises(Killed, match="at once") as caught:
+            os.kill(os.getpid(), signal.SIGINT)
+    assert caught.value.exit_code == 130
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_two_at_the_same_run_is_an_error_for_the_second(runs: Path) -> None:
+    from filelock import FileLock
+
+    one = planned()
+    (runs / one.name).mkdir(parents=True)
+    with (
+        FileLock(runs / one.name / "lock"),
+        pytest.raises(zoo.ZooError, match="another process is at this run"),
+    ):
+        runner.execute(one, runs)
+
+
+def test_zoo_run_takes_one_run(runs: Path) -> None:
+    with pytest.raises(zoo.ZooError, match="several runs"):
+        zoo.run("task=copy", "mixer=mamba,attention")
+
+
+def test_a_checkpoint_runs_no_code(tmp_path: Path) -> None:
+    import pickle
+
+    class Payload:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.system, (f"touch {tmp_path}/owned",)
+
+    path = save({"a": torch.ones(1)}, tmp_path / "step-1.ckpt")
+    torch.save({"a": Payload()}, path)
+    import hashlib
+
+    checksum = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    path.rename(tmp_path / f"step-1.{checksum}.ckpt")
+    with pytest.raises(pickle.UnpicklingError):
+        newest_good(tmp_path)
+    assert not (tmp_path / "owned").exists()
