@@ -19,7 +19,7 @@ class Learned(zoo.EmbeddingPosition):
     def __init__(self, dim: int, heads: int, *, max_length: PositiveInt) -> None:
         super().__init__()
         self.max_length = max_length
-        self.table = nn.Parameter(torch.randn(max_length, dim) * 0.02)  # as BERT and GPT-2 begin
+        self.table = nn.Parameter(torch.randn(max_length, dim))  # the scale of the embeddings
 
     def forward(self, x: Float[Tensor, "b l d"], start: int = 0) -> Float[Tensor, "b l d"]:
         end = start + x.shape[1]

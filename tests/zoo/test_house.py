@@ -26,6 +26,7 @@ FLOORS = [
     {"report"},
     {"commands"},
     {"cli"},
+    {"__main__"},
 ]
 FILES = [
     path
