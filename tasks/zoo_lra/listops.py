@@ -28,7 +28,7 @@ SIZES: Mapping[zoo.Budget, Mapping[str, int]] = {
 }
 RECIPES: Mapping[zoo.Budget, zoo.Recipe] = {
     "smoke": zoo.Recipe(dim=32, depth=2, steps=20, batch_size=4, lr=2e-3, evaluate_every=20),
-    "cpu": zoo.Recipe(dim=64, depth=2, steps=400, batch_size=16, lr=2e-3, evaluate_every=100),
+    "cpu": zoo.Recipe(dim=64, depth=2, steps=1200, batch_size=8, lr=2e-3, evaluate_every=300),
     "gpu": zoo.Recipe(dim=128, depth=4, steps=5000, batch_size=32, lr=1e-3, evaluate_every=500),
     "paper": zoo.Recipe(
         dim=128,
