@@ -28,7 +28,10 @@ class Rekey(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        torch.manual_seed((self.seed * 1_000_003 + trainer.global_step) & 0xFFFF_FFFF)
+        seed = (self.seed * 1_000_003 + trainer.global_step) & 0xFFFF_FFFF
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed costs 0.5 ms and grows a list
+        if pl_module.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
 
 
 class Meter(L.Callback):
