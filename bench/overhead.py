@@ -50,7 +50,7 @@ def bare(one: Plan, model: Backbone) -> float:
         tokens += batch.real_positions
         loss = task.score(model(batch.inputs, batch.lengths), batch)["loss"].mean
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
         optimizer.step()
         scheduler.step()

@@ -74,7 +74,7 @@ def plan(registry: Registry, config: Mapping[str, Any]) -> Plan:
     config["direction"] = _direction(registry, config, task)
     if config["match"]:
         make = partial(backbone, registry, task=task, causal=config["direction"] == "causal")
-        config = solve(config, lambda changed: make(changed), task.max_length)
+        config = solve(config, make, task.length)
     with torch.device("meta"):  # whatever cannot be built is refused now, at no cost
         backbone(registry, config, task, causal=config["direction"] == "causal")
     return Plan(registry, config, task, run_id(registry, config, task))

@@ -115,6 +115,13 @@ function caption(track, axis, points, rows, far) {
   return parts.join(" ");
 }
 
+// Rows that all score the same leave no range to draw: Vega then writes 0 beside them.
+function around(points) {
+  const all = points.flatMap((point) => [point.mean, point.low, point.high]).filter((value) => value !== null);
+  const room = Math.max(0.02, Math.abs(all[0]) / 10);
+  return all.every((value) => value === all[0]) ? { domain: [all[0] - room, all[0] + room] } : {};
+}
+
 function spec(track, axis, points, near, style) {
   const colours = PALETTE[dark.matches ? "dark" : "light"];
   const ink = style.getPropertyValue("--ink").trim(), soft = style.getPropertyValue("--soft").trim();
@@ -122,7 +129,7 @@ function spec(track, axis, points, near, style) {
   const at = axis.by_length ? ` at ${track.lengths[axis.key]} tokens` : "";
   const title = axis.less ? `${axis.title}${at} (← less is better)` : `${axis.title}${at} (more is better →)`;
   const x = { field: "x", type: "quantitative", title, axis: { format: axis.unit === "ms" ? "~g" : "~s", grid: false, tickCount: narrow.matches ? 4 : 8, labelOverlap: true }, scale: { type: state.log ? "log" : "linear", ...(state.log ? {} : { zero: false }), nice: !state.log, padding: narrow.matches ? 24 : 44 } };
-  const y = { field: "mean", type: "quantitative", title: narrow.matches ? track.headline : `${track.headline} (${track.higher_is_better ? "more is better →" : "← less is better"})`, axis: { tickCount: 6 }, scale: { zero: false, padding: 12 } };
+  const y = { field: "mean", type: "quantitative", title: narrow.matches ? track.headline : `${track.headline} (${track.higher_is_better ? "more is better →" : "← less is better"})`, axis: { tickCount: 6 }, scale: { zero: false, padding: 12, ...around(points) } };
   const families = [...new Set(track.rows.map((row) => row.family))].sort();
   const color = { field: "family", type: "nominal", title: null, scale: { domain: families, range: families.map((_, i) => colours[i % colours.length]) }, legend: { orient: "bottom", columns: narrow.matches ? 3 : 0, symbolType: "circle", symbolStrokeWidth: 0, symbolOpacity: 1 } };
   const layer = [
