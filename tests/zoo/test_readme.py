@@ -1,0 +1,49 @@
+"""The README's commands and its Python run as they stand there."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import zoo
+from zoo.cli import invoke
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.M | re.S)
+COMMANDS = [
+    line.removeprefix("$ ")
+    for language, text in BLOCK.findall(README)
+    if language == "console"
+    for line in text.splitlines()
+]
+
+
+def test_there_are_commands() -> None:
+    assert len(COMMANDS) >= 8
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if "leaderboard" not in c])
+def test_a_command_runs(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    name, *words = shlex.split(command)
+    assert name == "zoo"
+    assert invoke(words) == 0
+
+
+def test_the_python_runs_and_then_the_board(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (source,) = [text for language, text in BLOCK.findall(README) if language == "python"]
+    exec(compile(source, "README.md", "exec"), {})
+    (command,) = [c for c in COMMANDS if "leaderboard" in c]
+    assert invoke(shlex.split(command)[1:]) == 0
+    assert "smoke: not a result" in capsys.readouterr().out
+    assert (tmp_path / "leaderboard.html").stat().st_size > 100_000
+
+
+def test_every_name_on_a_shelf_is_in_its_table() -> None:
+    for title, shelf in zoo.load().shelves.items():
+        (row,) = [line for line in README.splitlines() if line.startswith(f"| {title} |")]
+        assert {f"`{name}`" for name in shelf} <= set(re.findall(r"`[^`]+`", row)), title
