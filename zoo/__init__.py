@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from zoo import nn as nn
     from zoo.block import Block as Block
     from zoo.channel import Channel as Channel
     from zoo.errors import DataError as DataError
@@ -68,6 +69,8 @@ HOME = {
 
 def __getattr__(name: str) -> Any:
     """Import on first use: `zoo --help` must not pay for torch."""
+    if name == "nn":
+        return import_module("zoo.nn")
     for module, names in HOME.items():
         if name in names:
             value = getattr(import_module(f"zoo.{module}"), name)

@@ -1,6 +1,7 @@
 """What happens around a training step: keys, clock, checks, logs, validation, checkpoints."""
 
 import time
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,28 @@ from zoo.model import Backbone
 from zoo.plan import Plan
 from zoo.progress import Progress
 from zoo.signals import Stop
+from zoo.task import Batch
 
 MINUTE = 60.0  # seconds between checkpoints, unless the user counts steps
 READ_EVERY = 10  # steps between looks at a loss that lives on a GPU
+
+
+class AfterStep(L.Callback):
+    """A callback that acts when a step is done: ``trainer.global_step`` counts it already."""
+
+    @abstractmethod
+    def after(self, trainer: L.Trainer, loss: Tensor, batch: Batch) -> None:
+        """The step's loss and batch, on the trainer's device."""
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        self.after(trainer, outputs["loss"], batch)
 
 
 class Rekey(L.Callback):
@@ -34,20 +54,26 @@ class Rekey(L.Callback):
             torch.cuda.manual_seed(seed)
 
 
-class Meter(L.Callback):
+class Meter(AfterStep):
     """Counts tokens, and the seconds of training alone: pauses and the first steps are left out."""
 
     def __init__(self, start: int) -> None:
         self.warm_at = start + 2  # allocators and caches are cold in the first steps
-        self.tokens = 0
+        self._before = 0
+        self._counted = 0
         self._timed_tokens = 0
         self._seconds = 0.0
         self._since: float | None = None
         self._cuda = False
 
     @property
+    def tokens(self) -> int:
+        """Real (unpadded) tokens trained on, before a resume too."""
+        return self._before + self._counted
+
+    @property
     def rate(self) -> float | None:
-        """Real (unpadded) tokens per second of training."""
+        """Real tokens per second of training."""
         return self._timed_tokens / self._seconds if self._seconds else None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -59,18 +85,11 @@ class Meter(L.Callback):
         if self._since is None and trainer.global_step >= self.warm_at:
             self._since = self._now()
 
-    def on_train_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        tokens = batch.real_positions
-        self.tokens += tokens
+    def after(self, trainer: L.Trainer, loss: Tensor, batch: Batch) -> None:
+        tokens: Any = trainer.lightning_module.tokens
         if self._since is not None:
-            self._timed_tokens += tokens
+            self._timed_tokens += tokens - self._counted
+        self._counted = tokens
 
     def pause(self) -> None:
         """Stop the clock until the next step starts."""
@@ -90,24 +109,17 @@ class Meter(L.Callback):
         return {"tokens": self.tokens}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.tokens = state_dict["tokens"]
+        self._before = state_dict["tokens"]
 
 
-class Finite(L.Callback):
+class Finite(AfterStep):
     """Raises Diverged once the loss is no number; shows it to the progress line otherwise."""
 
     def __init__(self, progress: Progress, steps: int) -> None:
         self.progress, self.steps = progress, steps
 
-    def on_train_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        loss, step = outputs["loss"], trainer.global_step
+    def after(self, trainer: L.Trainer, loss: Tensor, batch: Batch) -> None:
+        step = trainer.global_step
         if loss.device.type == "cuda" and step % READ_EVERY and step < self.steps:
             return  # reading waits for the GPU; a NaN stays, since the weights have it by now
         value = float(loss)
@@ -116,23 +128,16 @@ class Finite(L.Callback):
         self.progress.step(step, value)
 
 
-class Logs(L.Callback):
+class Logs(AfterStep):
     """Loss and learning rate to every logger, every few steps."""
 
     def __init__(self, every: int) -> None:
         self.every = every
 
-    def on_train_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
+    def after(self, trainer: L.Trainer, loss: Tensor, batch: Batch) -> None:
         if trainer.global_step % self.every == 0:
             rate = trainer.optimizers[0].param_groups[0]["lr"]
-            log(trainer, {"train/loss": float(outputs["loss"]), "lr": rate})
+            log(trainer, {"train/loss": float(loss), "lr": rate})
 
 
 def log(trainer: L.Trainer, values: dict[str, float]) -> None:
@@ -141,7 +146,7 @@ def log(trainer: L.Trainer, values: dict[str, float]) -> None:
         logger.log_metrics(values, step=trainer.global_step)
 
 
-class Validation(L.Callback):
+class Validation(AfterStep):
     """Scores the validation split every few steps and keeps the weights of the best step."""
 
     def __init__(self, plan: Plan, model: Backbone, progress: Progress, meter: Meter) -> None:
@@ -150,14 +155,7 @@ class Validation(L.Callback):
         self.best_step: int | None = None
         self.weights: dict[str, Tensor] = {}
 
-    def on_train_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
+    def after(self, trainer: L.Trainer, loss: Tensor, batch: Batch) -> None:
         step, recipe, task = trainer.global_step, self.plan.recipe, self.plan.task
         if step % recipe.evaluate_every and step != recipe.steps:
             return
@@ -193,7 +191,7 @@ class Validation(L.Callback):
         self.weights = state_dict["weights"]
 
 
-class Checkpoints(L.Callback):
+class Checkpoints(AfterStep):
     """Writes a checkpoint every minute (or every n steps), at the end, and when a signal came."""
 
     def __init__(
@@ -209,14 +207,7 @@ class Checkpoints(L.Callback):
         if trainer.global_step:
             self.resumed.append(trainer.global_step)
 
-    def on_train_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
+    def after(self, trainer: L.Trainer, loss: Tensor, batch: Batch) -> None:
         step, now = trainer.global_step, time.monotonic()
         due = step % self.every == 0 if self.every else now - self._last > MINUTE
         if due or self.stop.signum is not None or step == self.steps:

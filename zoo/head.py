@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from zoo.mixer import Flops
+from zoo.nn import real_positions
 
 Pooling = Literal["mean", "last", "first"]
 
@@ -71,6 +72,6 @@ def pool(
         return x.mean(dim=1) if pooling == "mean" else x[:, -1]
     if pooling == "last":
         return x[torch.arange(len(x), device=x.device), lengths - 1]
-    real = torch.arange(x.shape[1], device=x.device) < lengths[:, None]  # (b, l)
+    real = real_positions(lengths, x)
     # masked_fill, not a product: a NaN in the padding must not reach the sum
     return x.masked_fill(~real[..., None], 0).sum(dim=1) / lengths[:, None].to(x.dtype)

@@ -39,6 +39,12 @@ class Trainee(L.LightningModule):
     def __init__(self, model: Backbone, task: Task, recipe: Recipe) -> None:
         super().__init__()
         self.model, self.task, self.recipe = model, task, recipe
+        self.tokens = 0
+
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Count real tokens while the batch is on the host, where that waits for nobody."""
+        self.tokens += batch.real_positions
+        return batch
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """The loss of one batch."""

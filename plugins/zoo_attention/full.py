@@ -38,25 +38,18 @@ class Attention(zoo.Mixer):
         kernel: Literal["auto", "sdpa", "reference"] = "auto",
     ) -> None:
         super().__init__()
-        if dim % heads:
-            valid = min(
-                (n for n in range(1, dim + 1) if dim % n == 0), key=lambda n: abs(n - heads)
-            )
-            raise zoo.ZooError(
-                f"mixer.heads={heads} does not divide dim={dim}; try mixer.heads={valid}"
-            )
-        self.dim, self.heads, self.causal, self.kernel = dim, heads, causal, kernel
+        self.dim, self.heads, self.width = dim, heads, zoo.nn.head_width(dim, heads)
+        self.causal, self.kernel = causal, kernel
         # without biases a padding of zeros stays zero, and no NaN in it reaches a product
         self.qkv = nn.Linear(dim, 3 * dim, bias=False)
         self.out = nn.Linear(dim, dim, bias=False)
-        self.position = place(position, dim, heads)
+        self.position = zoo.nn.query_key_position(position, dim, heads)
 
     def forward(
         self, x: Float[Tensor, "b l d"], lengths: Int[Tensor, " b"] | None = None
     ) -> Float[Tensor, "b l d"]:
         if lengths is not None:
-            padding = torch.arange(x.shape[1], device=x.device) >= lengths[:, None].to(x.device)
-            x = x.masked_fill(padding[..., None], 0)
+            x = x.masked_fill(~zoo.nn.real_positions(lengths, x)[..., None], 0)
         q, k, v = rearrange(self.qkv(x), "b l (three h e) -> three b h l e", three=3, h=self.heads)
         if self.position is not None:
             q, k = self.position(q), self.position(k)
@@ -65,7 +58,7 @@ class Attention(zoo.Mixer):
         return mixed
 
     def initial_state(self, batch: int) -> Cache:
-        empty = self.qkv.weight.new_empty(batch, self.heads, 0, self.dim // self.heads)
+        empty = self.qkv.weight.new_empty(batch, self.heads, 0, self.width)
         return empty, empty
 
     def step(self, x: Float[Tensor, "b d"], state: Cache) -> tuple[Float[Tensor, "b d"], Cache]:
@@ -84,20 +77,8 @@ class Attention(zoo.Mixer):
 
     def flops(self, batch: int, length: int) -> zoo.Flops:
         scores = batch * self.heads * length**2
-        matmul = 8 * batch * length * self.dim**2 + 4 * scores * (self.dim // self.heads)
+        matmul = 8 * batch * length * self.dim**2 + 4 * scores * self.width
         return zoo.Flops(matmul, other=5 * scores)  # scale, maximum, difference, exp, quotient
 
     def state_size(self, length: int) -> int:
         return 2 * length * self.dim
-
-
-def place(position: zoo.PositionFactory | None, dim: int, heads: int) -> zoo.Position | None:
-    """The position, if it acts on queries and keys."""
-    built = None if position is None else position(dim, heads)
-    if built is None or built.place == "none":
-        return None
-    if built.place != "query_key":
-        raise zoo.ZooError(
-            f"a position on {built.place} cannot act inside attention; try position=rope"
-        )
-    return built

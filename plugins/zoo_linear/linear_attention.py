@@ -40,14 +40,8 @@ class LinearAttention(zoo.Mixer):
         kernel: Literal["auto", "chunked", "reference"] = "auto",
     ) -> None:
         super().__init__()
-        if dim % heads:
-            valid = min(
-                (n for n in range(1, dim + 1) if dim % n == 0), key=lambda n: abs(n - heads)
-            )
-            raise zoo.ZooError(
-                f"mixer.heads={heads} does not divide dim={dim}; try mixer.heads={valid}"
-            )
-        self.dim, self.heads, self.causal, self.kernel = dim, heads, causal, kernel
+        self.dim, self.heads, self.width = dim, heads, zoo.nn.head_width(dim, heads)
+        self.causal, self.kernel = causal, kernel
         self.qkv = nn.Linear(dim, 3 * dim, bias=False)
         self.out = nn.Linear(dim, dim, bias=False)
 
@@ -56,7 +50,7 @@ class LinearAttention(zoo.Mixer):
     ) -> Float[Tensor, "b l d"]:
         keep = None
         if lengths is not None:
-            keep = torch.arange(x.shape[1], device=x.device) < lengths[:, None].to(x.device)
+            keep = zoo.nn.real_positions(lengths, x)
             x = x.masked_fill(~keep[..., None], 0)
         qkv = self.qkv(x)
         q, k, v = rearrange(qkv, "b l (three h e) -> three b h l e", three=3, h=self.heads)
@@ -69,7 +63,7 @@ class LinearAttention(zoo.Mixer):
         return mixed
 
     def initial_state(self, batch: int) -> State:
-        width = self.dim // self.heads
+        width = self.width
         weight = widen(self.qkv.weight[:0])
         shape = batch, self.heads, width
         return weight.new_zeros(*shape, width), weight.new_zeros(*shape)
@@ -86,7 +80,7 @@ class LinearAttention(zoo.Mixer):
         return self.out(rearrange(y, "b h e -> b (h e)").to(qkv.dtype)), (total, weight)
 
     def flops(self, batch: int, length: int) -> zoo.Flops:
-        width = self.dim // self.heads
+        width = self.width
         tokens = batch * length * self.heads  # in all heads
         projections = 8 * batch * length * self.dim**2
         # the features, exp and choice and sum of queries and keys; the quotient
@@ -102,7 +96,7 @@ class LinearAttention(zoo.Mixer):
         )
 
     def state_size(self, length: int) -> int:
-        return self.dim * (self.dim // self.heads + 1)
+        return self.dim * (self.width + 1)
 
 
 def feature(x: Tensor) -> Tensor:

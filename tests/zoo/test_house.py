@@ -8,7 +8,7 @@ FLOORS = [
     {"errors", "identity"},
     {"names", "record", "kernel"},
     {"mixer", "position"},
-    {"channel"},
+    {"channel", "nn"},
     {"block", "head"},
     {"task"},
     {"hooks"},

@@ -1,0 +1,39 @@
+"""Ground-floor parts that mixers of more than one package need."""
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from zoo.errors import ZooError
+from zoo.position import PositionFactory, QueryKeyPosition
+
+
+def head_width(dim: int, heads: int) -> int:
+    """The width ``e`` of a head; raises ZooError, with the nearest that would do, if not whole."""
+    if dim % heads:
+        divisors = [n for n in range(1, dim + 1) if dim % n == 0]
+        near = min(divisors, key=lambda n: abs(n - heads))
+        raise ZooError(f"mixer.heads={heads} does not divide dim={dim}; try mixer.heads={near}")
+    return dim // heads
+
+
+def real_positions(lengths: Int[Tensor, " b"], x: Tensor) -> Bool[Tensor, "b l"]:
+    """True where a row of ``x`` (b, l, ...) is a token, False in its padding."""
+    return torch.arange(x.shape[1], device=x.device) < lengths[:, None].to(x.device)
+
+
+def query_key_position(
+    position: PositionFactory | None, dim: int, heads: int
+) -> QueryKeyPosition | None:
+    """The position built for this attention, or None if there is none to act inside it.
+
+    Raises ZooError for one that acts elsewhere.
+    """
+    built = None if position is None else position(dim, heads)
+    if built is None or built.place == "none":
+        return None
+    if not isinstance(built, QueryKeyPosition):
+        raise ZooError(
+            f"a position on the {built.place} cannot act inside attention; try position=rope"
+        )
+    return built
