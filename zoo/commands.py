@@ -82,9 +82,10 @@ def task_of(registry: Registry, words: Sequence[str]) -> "Task":
     if more:
         raise ZooError(f"{words[0]} is a suite; name one task of it")
     budget = "smoke" if config["budget"] == "auto" else config["budget"]
-    options = {key: value for key, value in config["task"].items() if key != "name"}
+    from zoo.build import own
+
     cls: Any = registry.tasks[config["task"]["name"]]
-    task: Task = cls(**options, budget=budget)
+    task: Task = cls(**own(config["task"]), budget=budget)
     return task
 
 

@@ -14,10 +14,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
+from zoo.build import layers
 from zoo.errors import ZooError
 from zoo.evaluate import precision_context
 from zoo.model import Backbone, state_bytes
-from zoo.plan import Plan, layers
+from zoo.plan import Plan
 from zoo.record import Efficiency, FlopsPart, Spread
 from zoo.task import Budget
 

@@ -136,7 +136,12 @@ class Record(Part):
 
 def write(record: Record, path: Path) -> None:
     """Whole or not at all: a temporary file beside it, fsync, rename."""
-    atomic_write(path, (record.model_dump_json(indent=1) + "\n").encode())
+    atomic_write(path, dump(record).encode())
+
+
+def dump(record: Record) -> str:
+    """As it stands in the file."""
+    return record.model_dump_json(indent=1) + "\n"
 
 
 def atomic_write(path: Path, content: bytes) -> None:

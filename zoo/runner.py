@@ -6,6 +6,7 @@ import shutil
 import time
 import traceback
 from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from zoo import record as records
+from zoo.build import layers, own
 from zoo.checkpoint import clear, save
 from zoo.config import HOUSEKEEPING
 from zoo.environment import environment
@@ -21,7 +23,7 @@ from zoo.evaluate import Score, evaluate
 from zoo.identity import digest
 from zoo.measure import efficiency, peak_memory
 from zoo.model import Backbone
-from zoo.plan import Plan, layers, plan
+from zoo.plan import Plan, plan
 from zoo.progress import Progress
 from zoo.record import Data, Efficiency, Failure, Metric, MixerPart, Record, Status, TaskPart
 from zoo.registry import load
@@ -68,8 +70,8 @@ def execute(plan: Plan, runs: Path) -> tuple[Record, int]:
     Raises ZooError when another process is at this very run.
     """
     folder = runs / plan.name
-    folder.mkdir(parents=True, exist_ok=True)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock", timeout=0):
             done = finished(plan, runs)
             if done:
@@ -79,6 +81,8 @@ def execute(plan: Plan, runs: Path) -> tuple[Record, int]:
             return _Run(plan, folder).do()
     except Timeout:
         raise ZooError(f"{folder}: another process is at this run; wait for it") from None
+    except OSError as error:
+        raise ZooError(f"{folder}: {error.strerror}; point ZOO_RUNS to another folder") from error
 
 
 class _Run:
@@ -87,7 +91,7 @@ class _Run:
     def __init__(self, plan: Plan, folder: Path) -> None:
         self.plan, self.folder = plan, folder
         self.phase = "plan"
-        self.facts: dict[str, Any] = {"steps": 0, "tokens": 0}
+        self.facts: dict[str, Any] = {"tokens": 0}
         self.missing: dict[str, str] = {}
         self.kernel: str | None = None
         self.started, self.clock = datetime.now(UTC), time.monotonic()
@@ -110,15 +114,23 @@ class _Run:
                 free = shutil.disk_usage(self.folder).free
                 message = f"{self.folder}: the disk is full, {free:,} bytes are free ({message})"
             failure = Failure(type=type(error).__name__, message=message, phase=self.phase)
-            if not isinstance(error, ZooError):
-                (self.folder / "traceback.txt").write_text(traceback.format_exc())
+            if not isinstance(error, ZooError) and code != DiskFull.exit_code:
+                self.keep("traceback.txt", traceback.format_exc())
         finally:
             self.progress.stop()
         record = self.record(status, failure)
-        records.write(record, self.folder / "record.json")
+        self.keep("record.json", records.dump(record))
         if status == "ok":
             clear(self.folder / "checkpoints")
         return record, code
+
+    def keep(self, name: str, text: str) -> None:
+        """Write a file into the run's folder; raises DiskFull, and ZooError for what else fails."""
+        try:
+            records.atomic_write(self.folder / name, text.encode())
+        except OSError as error:
+            kind = DiskFull if error.errno == errno.ENOSPC else ZooError
+            raise kind(f"{self.folder / name} cannot be written: {error}") from error
 
     def work(self, stop: Stop) -> None:
         """Data, train, test, measure."""
@@ -172,14 +184,17 @@ class _Run:
         for name, s in score("valid").items():
             metrics[f"valid_{name}"] = self.metric(name, s, "valid")
         self.facts["metrics"] = metrics
-        headline = plan.task.headline
-        self.facts["curve"] = {n: score("test", n)[headline].value for n in plan.task.grid}
+        headline, grid = plan.task.headline, plan.task.grid
+        curve = {n: self.metric(f"curve.{n}", score("test", n)[headline], "test") for n in grid}
+        self.facts["curve"] = {n: m.value for n, m in curve.items() if m.value is not None}
 
     def metric(self, name: str, score: Score, split: str) -> Metric:
-        """One score with what is needed to read it."""
-        task = self.plan.task
+        """One score with what is needed to read it; null with a reason if it is no number."""
+        task, value = self.plan.task, score.value
+        if not isfinite(value):
+            self.missing[f"{'' if '.' in name else 'metrics.'}{name}"] = f"it came out as {value}"
         return Metric(
-            value=score.value,
+            value=value if isfinite(value) else None,
             split=split,
             higher_is_better=name not in task.lower_is_better,
             chance=task.chance.get(name),
@@ -191,10 +206,13 @@ class _Run:
         plan, config, task = self.plan, self.plan.config, self.plan.task
         where, missing = environment(plan)
         families = {plan.registry.mixers[entry["name"]].family for entry in layers(config)}
-        own = {key: value for key, value in config["mixer"].items() if key != "name"}
         identity = {key: value for key, value in config.items() if key not in HOUSEKEEPING}
         if failure:
-            missing["efficiency"] = f"the run ended in {failure.phase}"
+            reason = f"the run ended in {failure.phase}"
+            missing |= dict.fromkeys(("metrics", "efficiency", "mixer.kernel", "tokens"), reason)
+            self.facts.setdefault("steps", self.progress.done)
+        if task.provenance()["sha256"] is None:
+            missing["data.sha256"] = "the data is drawn from seeds; its rule is in the task's id"
         return Record(
             run_id=plan.run_id,
             status=status,
@@ -207,7 +225,7 @@ class _Run:
             ),
             mixer=MixerPart(
                 name=config["mixer"]["name"],
-                options=own if not config["pattern"] else {"pattern": config["pattern"]},
+                options=own(config["mixer"]) or {"pattern": config["pattern"]},
                 kernel=self.kernel,
                 family=families.pop() if len(families) == 1 else "hybrid",
             ),

@@ -14,7 +14,7 @@ FLOORS = [
     {"hooks"},
     {"registry", "options"},
     {"model", "config"},
-    {"match", "testing", "scaffold"},
+    {"match", "testing", "scaffold", "build"},
     {"plan"},
     {"evaluate", "environment"},
     {"measure"},

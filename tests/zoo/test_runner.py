@@ -104,7 +104,7 @@ def test_a_record_has_every_field(whole: tuple[Record, Path]) -> None:
     assert record.env.plugins["mixer-zoo"] == "0.1.0"
     assert record.data.source == "generated"
     assert record.config["mixer"]["state"] == 4
-    assert record.missing.keys() <= {"env.commit"}
+    assert record.missing.keys() <= {"env.commit", "data.sha256"}
     assert (folder / "record.json").exists()
     assert not (folder / "checkpoints").exists()
     assert (folder / "logs" / "attempt-0" / "metrics.csv").exists()
@@ -244,7 +244,7 @@ def test_whatever_happens_there_is_a_record_and_an_exit_code(
     assert record.failure.phase == "train"
     folder = runs / planned().name
     assert {p.name for p in folder.glob("*tmp")} == set()
-    assert (folder / "traceback.txt").exists() == (not isinstance(error, zoo.ZooError))
+    assert (folder / "traceback.txt").exists() == (code in (1, 5))
 
 
 def test_a_second_signal_stops_at_once() -> None:
@@ -290,3 +290,49 @@ def test_a_checkpoint_runs_no_code(tmp_path: Path) -> None:
     with pytest.raises(pickle.UnpicklingError):
         newest_good(tmp_path)
     assert not (tmp_path / "owned").exists()
+
+
+def test_a_score_that_is_no_number_is_null_with_a_reason(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score = Copy.score
+
+    def poisoned(self: Copy, logits: Tensor, batch: Batch) -> dict[str, Tally]:
+        scores = score(self, logits, batch)
+        return scores if torch.is_grad_enabled() else {**scores, "loss": Tally.over(logits / 0)}
+
+    monkeypatch.setattr(Copy, "score", poisoned)
+    record, code = runner.execute(planned(), runs)
+    assert (record.status, code) == ("ok", 0)
+    assert record.metrics["loss"].value is None
+    assert record.missing["metrics.loss"] == "it came out as nan"
+    assert record.metrics["accuracy"].value is not None
+
+
+def test_a_record_of_a_failure_says_how_far_it_came_and_what_is_missing(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(monkeypatch, 4, signal.SIGTERM)
+    record, _ = runner.execute(planned(), runs)
+    assert record.steps == 5
+    assert {"metrics", "efficiency", "mixer.kernel"} <= record.missing.keys()
+
+
+def test_a_full_disk_is_said_and_leaves_no_draft(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("zoo.checkpoint.os.fsync", full)
+    with pytest.raises(zoo.ZooError, match=r"record\.json cannot be written") as caught:
+        runner.execute(planned(), runs)
+    assert caught.value.exit_code == 6
+    left = [p.name for p in (runs / planned().name).rglob("*") if p.name.endswith("tmp")]
+    assert not left
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(zoo.ZooError, match="point ZOO_RUNS to another folder"):
+        runner.execute(planned(), tmp_path / "file")
