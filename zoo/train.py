@@ -51,6 +51,16 @@ class Trainee(L.LightningModule):
         logits = self.model(batch.inputs, batch.lengths)
         return self.task.score(logits, batch)["loss"].mean
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """By norm. Lightning's own refuses a fused optimizer under bf16, which scales nothing."""
+        if gradient_clip_val:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), gradient_clip_val)
+
     def configure_optimizers(self) -> Any:
         """AdamW; warm-up, then cosine to zero or constant."""
         recipe = self.recipe

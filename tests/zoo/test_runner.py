@@ -336,3 +336,17 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(zoo.ZooError, match="point ZOO_RUNS to another folder"):
         runner.execute(planned(), tmp_path / "file")
+
+
+@pytest.mark.parametrize("mixer", list(registry.load().mixers))
+def test_every_mixer_trains_in_bf16(mixer: str, runs: Path) -> None:
+    words = [word for word in SMALL if not word.startswith("mixer")]
+    (config,) = resolve(
+        registry.load(), [*words, f"mixer={mixer}", "precision=bf16"], multirun=False
+    )
+    record, _ = runner.execute(plan(registry.load(), config), runs)
+    assert record.status == "ok", record.failure
+    assert record.env.precision == "bf16"
+    assert record.metrics["loss"].value is not None
+    assert record.efficiency.state_bytes
+    assert not [why for field, why in record.missing.items() if field.startswith("efficiency")]

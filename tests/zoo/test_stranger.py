@@ -5,9 +5,12 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from zoo.cli import invoke
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "own-mixer.md"
@@ -68,3 +71,52 @@ def test_the_guide_can_be_followed_literally(there: Path) -> None:
                 for wanted in shown:
                     if wanted and wanted != "...":
                         assert wanted in out, f"{line} does not print {wanted!r}:\n{out}"
+
+
+BAD = """
+import zoo
+from zoo_ema_for_tests import Ema
+
+
+class Leaks(Ema):
+    def forward(self, x, lengths=None):
+        return super().forward(x) + 0.01 * x.roll(-1, dims=1)
+
+
+class Lies(Ema):
+    def state_size(self, length):
+        return 1
+
+
+class Mingles(Ema):
+    def forward(self, x, lengths=None):
+        return super().forward(x) + 0.01 * x.mean(0)
+
+
+@zoo.hookimpl
+def zoo_mixers():
+    return {"leaks": Leaks, "lies": Lies, "mingles": Mingles}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "promise"),
+    [
+        ("leaks", "FAIL  causal-causality"),
+        ("lies", "FAIL  causal-state size is what is carried"),
+        ("mingles", "FAIL  causal-batch independence"),
+    ],
+)
+def test_a_bad_mixer_of_a_strangers_package_fails_by_the_promise_it_breaks(
+    name: str,
+    promise: str,
+    install: Callable[[str, str], Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (ema,) = [text for _, title, text in BLOCK.findall(GUIDE.read_text()) if title]
+    site = install("zoo-bad", BAD)
+    (site / "zoo_ema_for_tests.py").write_text(ema)
+    assert invoke(["check", name]) == 1
+    out = capsys.readouterr().out
+    assert promise in out
+    assert "ok    causal-determinism" in out
