@@ -7,19 +7,19 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from pydantic import NonNegativeInt, PositiveInt
+from torch import Tensor
 
 import zoo
 from zoo_lra.splits import SHARD, generate
-from zoo_lra.trees import DIGITS, Examples, Ints, Rules
+from zoo_lra.trees import DIGITS, Bytes, Examples, Ints, Rules
 
 RULES = Rules()
 VOCABULARY = (*map(str, range(DIGITS)), "[MIN", "[MAX", "[MED", "[SM", "]")
 PADDING = len(VOCABULARY)
 ROUND = 8
 """Batches are padded to a multiple of this: few distinct shapes, aligned rows."""
-MAJORITY = 0.169
-"""Share of the commonest answer, 0, among the 100,000 examples of data seed 0 at `paper`."""
 SIZES: Mapping[zoo.Budget, Mapping[str, int]] = {
     "smoke": {"train": 1000, "valid": 50, "test": 200},
     "cpu": {"train": 10_000, "valid": 500, "test": 1000},
@@ -28,7 +28,7 @@ SIZES: Mapping[zoo.Budget, Mapping[str, int]] = {
 }
 RECIPES: Mapping[zoo.Budget, zoo.Recipe] = {
     "smoke": zoo.Recipe(dim=32, depth=2, steps=20, batch_size=4, lr=2e-3, evaluate_every=20),
-    "cpu": zoo.Recipe(dim=64, depth=2, steps=1200, batch_size=8, lr=2e-3, evaluate_every=300),
+    "cpu": zoo.Recipe(dim=32, depth=2, steps=2400, batch_size=8, lr=4e-3, evaluate_every=400),
     "gpu": zoo.Recipe(dim=128, depth=4, steps=5000, batch_size=32, lr=1e-3, evaluate_every=500),
     "paper": zoo.Recipe(
         dim=128,
@@ -51,7 +51,15 @@ class ListOps(zoo.Task):
     A smaller budget takes the first examples of each split, so its test set is part of the
     whole one; no budget shortens an expression.
 
-    Protocol `zoo`: mean pooling and a linear head, sizes and training our own.
+    Protocol `zoo`: sizes and training our own, and one head for all, linear in the first position
+    (where Tay et al. put a CLS token) and in the last (where a causal mixer has seen everything).
+    Measured with mamba at dim 32: the mean or the last position alone stays at the majority class
+    (.18 to .19 of validation after 3,500 examples); the first and the last have .37 after 2,600.
+
+    The first position is the root's operator, so this head scores .36 with no mixing at all:
+    that, and not the .17 of the commonest answer, is ``chance``. What knowing more of the root is
+    worth (5,000 training examples): its digits next to either end .45, all its digits .51, the
+    operators among its arguments as well .61.
 
     ``data_seed`` makes other expressions, which is another task. ``workers`` threads generate
     them; the bytes do not depend on their number.
@@ -69,18 +77,26 @@ class ListOps(zoo.Task):
         self.data_seed, self.workers = data_seed, workers
         self.inputs, self.outputs = len(VOCABULARY) + 1, DIGITS
         self.max_length = RULES.shorter_than
-        self.chance = {"accuracy": MAJORITY}
 
     @cached_property
     def splits(self) -> Mapping[str, Examples]:
         """Every split, generated when first asked for."""
         return generate(SIZES[self.budget], self.data_seed, RULES, self.workers)
 
+    @cached_property
+    def chance(self) -> Mapping[str, float]:  # type: ignore[override]
+        """What needs no mixing: on the test split, the best answer to each root operator."""
+        train, test = self.splits["train"], self.splits["test"]
+        answers = np.zeros((PADDING, DIGITS), np.int64)
+        np.add.at(answers, (roots(train), train.labels), 1)
+        right = answers.argmax(1)[roots(test)] == test.labels
+        return {"accuracy": float(right.mean())}
+
     def recipe(self) -> zoo.Recipe:
         return RECIPES[self.budget]
 
     def head(self, dim: int) -> zoo.Head:
-        return zoo.PooledHead(dim, self.outputs, "mean")
+        return EndsHead(dim, self.outputs)
 
     def prepare(self) -> None:
         _ = self.splits
@@ -106,7 +122,7 @@ class ListOps(zoo.Task):
             "data_seed": self.data_seed,
             "sizes": SIZES[self.budget],
             "vocabulary": VOCABULARY,
-            "head": "mean, linear",
+            "head": "first and last, linear",
         }
 
     def provenance(self) -> Mapping[str, str | None]:
@@ -120,6 +136,29 @@ class ListOps(zoo.Task):
 
     def text(self, tokens: list[int]) -> str:
         return " ".join(VOCABULARY[token] for token in tokens if token != PADDING)
+
+
+class EndsHead(zoo.Head):
+    """Logits from the first and the last real position side by side, linear in both."""
+
+    def __init__(self, dim: int, outputs: int) -> None:
+        super().__init__()
+        self.first = zoo.PooledHead(dim, outputs, "first")
+        self.last = zoo.PooledHead(dim, outputs, "last")
+
+    def forward(
+        self, x: Float[Tensor, "b l d"], lengths: Int[Tensor, " b"] | None = None
+    ) -> Float[Tensor, "b c"]:
+        logits: Tensor = self.first(x, lengths) + self.last(x, lengths)
+        return logits
+
+    def flops(self, batch: int, length: int) -> zoo.Flops:
+        return self.first.flops(batch, length) + self.last.flops(batch, length)
+
+
+def roots(examples: Examples) -> Bytes:
+    """The operator that each expression begins with."""
+    return examples.tokens[examples.offsets[:-1]]
 
 
 def pad(examples: Examples, rows: Ints) -> zoo.Batch:

@@ -22,6 +22,15 @@ def expressions(task: ListOps, batch: zoo.Batch) -> list[str]:
     return [task.text(row[:length]) for row, length in pairs]
 
 
+def by_root(task: ListOps, split: zoo.Split) -> list[tuple[int, int]]:
+    """(operator, answer) of every example."""
+    return [
+        pair
+        for batch in task.batches(split, 100)
+        for pair in zip(batch.inputs[:, 0].tolist(), batch.targets.tolist(), strict=True)
+    ]
+
+
 @pytest.mark.parametrize("batch_size", [1, 5])
 def test_batch_is_right_padded_to_a_multiple_of_eight(task: ListOps, batch_size: int) -> None:
     batch = task.train_batch(0, 0, batch_size)
@@ -92,13 +101,42 @@ def test_text_reads_as_an_expression(task: ListOps) -> None:
     assert task.text([12, 13, 0, 9, 14, 1, 14]) == "[MED [SM 0 9 ] 1 ]"
 
 
-def test_always_the_same_answer_scores_chance() -> None:
+def test_chance_is_the_best_answer_to_each_root_operator() -> None:
     task = ListOps(budget="cpu")
-    labels = torch.cat([batch.targets for batch in task.batches("train", 1000)])
-    shares = labels.bincount(minlength=task.outputs) / len(labels)
-    assert float(shares.max()) == pytest.approx(task.chance["accuracy"], abs=0.015)  # 4 sigma
-    zeros = task.score(torch.eye(10)[:1].expand(len(labels), 10), zoo.Batch(labels, labels))
-    assert float(zeros["accuracy"].mean) == pytest.approx(float(shares[0]))
+    answers: dict[int, Counter[int]] = {}
+    for root, answer in by_root(task, "train"):
+        answers.setdefault(root, Counter())[answer] += 1
+    best = {root: counts.most_common(1)[0][0] for root, counts in answers.items()}
+    assert [best[root] for root in (10, 11, 12)] == [0, 9, 4]  # MIN, MAX, MED
+    right = [best[root] == answer for root, answer in by_root(task, "test")]
+    assert task.chance == {"accuracy": pytest.approx(sum(right) / len(right))}
+    assert task.chance["accuracy"] == pytest.approx(0.36, abs=0.046)  # 3 sigma of 1000
+
+
+def test_head_reads_the_first_and_the_last_real_position_only(task: ListOps) -> None:
+    head = task.head(6)
+    x = torch.randn(2, 9, 6, requires_grad=True)
+    logits = head(x, torch.tensor([9, 5]))
+    assert logits.shape == (2, 10)
+    (gradient,) = torch.autograd.grad(logits.square().sum(), x)
+    read = (gradient != 0).any(-1).nonzero().tolist()
+    assert read == [[0, 0], [0, 8], [1, 0], [1, 4]]
+    assert torch.equal(head(x[:1], None), head(x[:1], torch.tensor([9])))
+    swapped = x[:1].flip(1)
+    assert not torch.allclose(head(swapped, None), head(x[:1], None))
+
+
+def test_head_alone_tells_the_root_operators_apart(task: ListOps) -> None:
+    """What ``chance`` says of the head: without any mixing it can score that much."""
+    batch = task.train_batch(0, 0, 64)
+    assert batch.lengths is not None
+    head = task.head(16).double()
+    x = torch.nn.functional.one_hot(batch.inputs, 16).double()
+    roots = torch.stack([x[:, 0], x[torch.arange(64), batch.lengths - 1]], dim=1)
+    alone = head(x, batch.lengths)
+    for row, other in zip(alone, head(roots, None), strict=True):
+        assert torch.allclose(row, other)
+    assert len(alone.unique(dim=0)) == 4
 
 
 def test_grid_length_is_refused(task: ListOps) -> None:
