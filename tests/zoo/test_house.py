@@ -1,6 +1,7 @@
 """Who may import whom: plugins see the core, the core sees no plugin, floors only look down."""
 
 import ast
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -82,3 +83,11 @@ def test_a_floor_of_the_core_looks_down_only() -> None:
 def test_only_training_imports_lightning() -> None:
     users = {p.stem for p in FILES if any(n.split(".")[0] == "lightning" for n in imports(p))}
     assert users == {"train", "callbacks", "checkpoint"}
+
+
+def test_shapes_are_checked_in_every_package_of_plugins() -> None:
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
+    (checked,) = [o for o in options["addopts"] if o.startswith("--jaxtyping-packages=")]
+    *packages, checker = checked.partition("=")[2].split(",")
+    assert packages == sorted(path.parent.name for path in ROOT.glob("plugins/*/__init__.py"))
+    assert checker == "beartype.beartype"

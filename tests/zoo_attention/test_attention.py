@@ -183,5 +183,7 @@ def test_a_position_on_embeddings_is_refused() -> None:
 
 
 def test_an_unknown_kernel_is_refused_with_the_known() -> None:
-    with pytest.raises(zoo.ZooError, match="sdpa"):
-        build(kernel="sdp")(torch.zeros(1, 2, DIM).double())
+    mixer = build()
+    mixer.kernel = "sdp"
+    with pytest.raises(zoo.ZooError, match="did you mean 'sdpa'"):
+        mixer(torch.zeros(1, 2, DIM).double())
