@@ -126,6 +126,14 @@ def test_head_reads_the_first_and_the_last_real_position_only(task: ListOps) -> 
     assert not torch.allclose(head(swapped, None), head(x[:1], None))
 
 
+def test_head_lets_one_end_decide_what_the_other_means(task: ListOps) -> None:
+    head = task.head(6)
+    one, two, this, that = torch.randn(4, 6)
+    ends = [torch.stack([first, last]) for first in (one, two) for last in (this, that)]
+    a, b, c, d = head(torch.stack(ends), None)
+    assert (a - b - c + d).abs().max() > 1e-3  # zero for any head that adds them
+
+
 def test_head_alone_tells_the_root_operators_apart(task: ListOps) -> None:
     """What ``chance`` says of the head: without any mixing it can score that much."""
     batch = task.train_batch(0, 0, 64)
