@@ -21,7 +21,7 @@ from zoo.model import Backbone
 from zoo.plan import Plan, plan
 from zoo.progress import Progress
 from zoo.signals import Stop
-from zoo.train import Trainee, train
+from zoo.train import Trained, Trainee, train
 
 COLD = 2  # steps that neither side counts
 
@@ -31,9 +31,10 @@ def ours(one: Plan, model: Backbone) -> float:
     with tempfile.TemporaryDirectory() as folder, Stop() as stop:
         progress = Progress("bench", one.recipe.steps)
         progress.console.quiet = True
-        rate = train(one, model, Path(folder), stop, progress).tokens_per_s
-    assert rate is not None
-    return rate
+        trained = Trained()
+        train(one, model, Path(folder), stop, progress, trained)
+    assert trained.tokens_per_s is not None
+    return trained.tokens_per_s
 
 
 def bare(one: Plan, model: Backbone) -> float:

@@ -10,7 +10,7 @@ from zoo.config import HYBRID
 from zoo.errors import ZooError
 from zoo.mixer import Mixer
 from zoo.model import Backbone
-from zoo.options import given
+from zoo.options import arguments, given
 from zoo.position import Place, Position
 from zoo.registry import Registry
 from zoo.task import Task
@@ -45,9 +45,16 @@ class Builder:
         where = {"layer": layer, "depth": depth}
         mixer = self.mixer(self.layers[layer % len(self.layers)], dim, **where)
         channel_class: Any = self.registry.channels[self.config["channel"]["name"]]
-        channel = channel_class(dim, **given(channel_class, **where), **own(self.config["channel"]))
+        channel = channel_class(
+            dim,
+            **given(channel_class, **where),
+            **arguments(channel_class, "channel", self.config["channel"]),
+        )
         block_class: Any = self.registry.blocks[self.config["block"]["name"]]
-        more = {**given(block_class, **where), **own(self.config["block"])}
+        more = {
+            **given(block_class, **where),
+            **arguments(block_class, "block", self.config["block"]),
+        }
         block: Block = block_class(mixer, channel, dim, **more)
         return block
 
@@ -67,12 +74,13 @@ class Builder:
         inside = place in cls.positions and place in ("query_key", "score")
         context = {"position": self.position(name) if inside else None, "causal": self.causal}
         context["max_length"] = self.task.max_length
-        return cls(dim, **given(cls, **context, **where), **own(entry))
+        return cls(dim, **given(cls, **context, **where), **arguments(cls, "mixer", entry))
 
     def position(self, name: str) -> Any:
         """(dim, heads) -> the position of this name."""
         cls = self.registry.positions[name]
-        mine = own(self.config["position"]) if self.config["position"]["name"] == name else {}
+        entry = self.config["position"]
+        mine = arguments(cls, "position", entry) if entry["name"] == name else {}
         return partial(cls, **given(cls, max_length=self.task.max_length), **mine)
 
     def embedding_position(self) -> Position | None:
@@ -103,8 +111,3 @@ def position_of(registry: Registry, config: Mapping[str, Any], entry: Mapping[st
     """The name of one mixer's position: the user's word, or the mixer's own default."""
     name: str = config["position"]["name"]
     return registry.mixers[entry["name"]].default_position if name == "auto" else name
-
-
-def own(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a config entry, without its name."""
-    return {key: value for key, value in entry.items() if key != "name"}

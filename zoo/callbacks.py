@@ -2,6 +2,7 @@
 
 import time
 from abc import abstractmethod
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,8 @@ class Meter(AfterStep):
     def __init__(self, start: int) -> None:
         self.warm_at = start + 2  # allocators and caches are cold in the first steps
         self._before = 0
+        self.seconds_before = 0.0
+        self._born = time.monotonic()
         self._counted = 0
         self._timed_tokens = 0
         self._seconds = 0.0
@@ -106,10 +109,11 @@ class Meter(AfterStep):
         return time.perf_counter()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"tokens": self.tokens}
+        spent = self.seconds_before + time.monotonic() - self._born
+        return {"tokens": self.tokens, "seconds": spent}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._before = state_dict["tokens"]
+        self._before, self.seconds_before = state_dict["tokens"], state_dict["seconds"]
 
 
 class Finite(AfterStep):
@@ -123,7 +127,7 @@ class Finite(AfterStep):
         if loss.device.type == "cuda" and step % READ_EVERY and step < self.steps:
             return  # reading waits for the GPU; a NaN stays, since the weights have it by now
         value = float(loss)
-        if value != value or abs(value) == float("inf"):
+        if not isfinite(value):
             raise Diverged(f"the loss is {value} at step {step}")
         self.progress.step(step, value)
 
@@ -169,6 +173,8 @@ class Validation(AfterStep):
         )
         log(trainer, {f"valid/{name}": score.value for name, score in scores.items()})
         value = scores[task.headline].value
+        if not (isfinite(value) and isfinite(scores["loss"].value)):
+            raise Diverged(f"the validation loss is no number at step {step}")
         sign = -1 if task.headline in task.lower_is_better else 1
         better = self.best is None or sign * value > sign * self.best
         if better:

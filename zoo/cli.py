@@ -1,6 +1,8 @@
 """`zoo run task=copy mixer=mamba` and friends. Nothing heavy is imported before it is needed."""
 
+import io
 import json
+import os
 import sys
 from typing import Annotated, Any, Literal
 
@@ -14,7 +16,16 @@ Kind = Literal["mixers", "positions", "channels", "blocks", "tasks"]
 
 def main() -> None:
     """The `zoo` command."""
-    sys.exit(invoke(sys.argv[1:]))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that knows ASCII alone
+    try:
+        code = invoke(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # `zoo list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
 
 
 def invoke(words: list[str]) -> int:
@@ -142,14 +153,15 @@ def sample(
 
 
 def new(
+    context: typer.Context,
     kind: Annotated[Literal["mixer"], typer.Argument(help="What to start.")],
     name: Annotated[str, typer.Argument(help="Its name on the shelf.")],
 ) -> int:
     """A package of your own, with a test that passes: zoo new mixer mine."""
     from zoo import scaffold
 
-    folder = scaffold.write(name)
-    print(f"{folder}: now `pip install -e {folder}`, `zoo check {name}`, `pytest {folder}`")
+    folder = scaffold.write(name, context.obj.mixers)
+    print(f"{folder}: now `pip install -e {folder}`, `zoo check {folder.name}`, `pytest {folder}`")
     return 0
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from zoo.config import resolve
+from zoo.config import parse, resolve, values
 from zoo.errors import ZooError
 from zoo.registry import Registry
 
@@ -30,8 +30,8 @@ def run(registry: Registry, words: Sequence[str], *, multirun: bool, dry_run: bo
     from zoo.runner import execute, finished, runs_folder
 
     runs = runs_folder()
-    a_suite = f"task={plans[0].config['task']['name']}" not in words
-    if multirun or a_suite:
+    (asked,) = set(values(parse(registry, words)["task"])) if not multirun else {None}
+    if multirun or asked not in registry.tasks:  # a suite is several runs, even a suite of one
         from zoo.grid import run_grid
 
         summary = run_grid(plans, runs)
@@ -82,10 +82,10 @@ def task_of(registry: Registry, words: Sequence[str]) -> "Task":
     if more:
         raise ZooError(f"{words[0]} is a suite; name one task of it")
     budget = "smoke" if config["budget"] == "auto" else config["budget"]
-    from zoo.build import own
+    from zoo.options import arguments
 
     cls: Any = registry.tasks[config["task"]["name"]]
-    task: Task = cls(**own(config["task"]), budget=budget)
+    task: Task = cls(**arguments(cls, "task", config["task"]), budget=budget)
     return task
 
 

@@ -8,23 +8,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import Parameter
 from itertools import product
-from typing import Any, Literal, get_type_hints
+from threading import Lock
+from typing import Annotated, Any, Literal, get_type_hints
 
 from hydra import compose, initialize
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, QuotedString
+from hydra.core.singleton import Singleton
 from hydra.errors import HydraException
 from hydra_zen import ZenStore, builds
 from omegaconf import OmegaConf
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from zoo.errors import ZooError, nearest
-from zoo.options import GIVEN, check, options
+from zoo.options import GIVEN, check, defaults, options
 from zoo.registry import Registry, Shelf
 
 GROUPS = {"task": None, "mixer": None, "position": "auto", "channel": "mlp", "block": "prenorm"}
 """Config group -> what is taken when the user names none."""
 HYBRID = "hybrid"
+Logger = Literal["csv", "tensorboard", "wandb", "mlflow", "comet", "neptune"]
+
+COMPOSING = Lock()
 
 
 @dataclass
@@ -38,18 +44,18 @@ class RunConfig:
     block: Any = None
     pattern: list[Any] = field(default_factory=list)
     """Mixers cycled over depth when mixer=hybrid, as [mamba,mamba,{attention:{heads:2}}]."""
-    seed: NonNegativeInt = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     budget: Literal["auto", "smoke", "cpu", "gpu", "paper"] = "auto"
     direction: Literal["auto", "causal", "bidirectional"] = "auto"
     match: str = ""
     """params:200k, flops:3M (per token) or state:4k: solve the width for this size."""
-    dim: PositiveInt | None = None
-    depth: PositiveInt | None = None
+    dim: Annotated[int, Field(gt=0, le=65_536)] | None = None
+    depth: Annotated[int, Field(gt=0, le=4_096)] | None = None
     steps: PositiveInt | None = None
     batch_size: PositiveInt | None = None
     lr: PositiveFloat | None = None
     weight_decay: NonNegativeFloat | None = None
-    warmup: NonNegativeFloat | None = None
+    warmup: Annotated[float, Field(ge=0, le=1)] | None = None
     schedule: Literal["cosine", "constant"] | None = None
     clip: NonNegativeFloat | None = None
     evaluate_every: PositiveInt | None = None
@@ -58,7 +64,7 @@ class RunConfig:
     deterministic: bool = True
     workers: NonNegativeInt = 0
     """Processes that make training batches; the batches are the same for any number."""
-    loggers: list[str] = field(default_factory=lambda: ["csv", "tensorboard"])
+    loggers: list[Logger] = field(default_factory=lambda: ["csv", "tensorboard"])
     log_every: PositiveInt = 10
     checkpoint_every: PositiveInt | None = None
     """Steps; None is once a minute."""
@@ -101,6 +107,8 @@ def parse(registry: Registry, words: Sequence[str]) -> dict[str, Override]:
             reason = str(error).splitlines()[0]
             raise ZooError(f"{text}: cannot be read as key=value: {reason}") from None
         key = word.key_or_group
+        if word.package is not None:
+            raise ZooError(f"{text}: `@` has no meaning here; write {key}=VALUE")
         if key in given:
             raise ZooError(f"{key} is given twice; give it once, or as {key}=a,b with -m")
         _known(key)
@@ -136,8 +144,13 @@ def _on_shelf(registry: Registry, group: str, name: Any) -> None:
 
 def values(word: Override) -> Iterator[Any]:
     """The values of a sweep one by one, or the one value."""
-    for element in word.sweep_iterator() if word.is_sweep_override() else [word.value()]:
-        yield plain(element)
+    try:
+        elements = list(word.sweep_iterator()) if word.is_sweep_override() else [word.value()]
+    except (HydraException, ValueError) as error:
+        raise ZooError(f"{word.input_line}: list the values, as {word.key_or_group}=a,b") from error
+    if not elements:
+        raise ZooError(f"{word.input_line} is an empty range: no run at all")
+    yield from map(plain, elements)
 
 
 def plain(element: Any) -> Any:
@@ -211,9 +224,8 @@ def layer(registry: Registry, entry: Any) -> dict[str, Any]:
         )
     _on_shelf(registry, "mixer", name)
     cls = {"mixer": registry.mixers[name]}
-    defaults = {key: default for key, (_, default) in options(cls["mixer"], "mixer").items()}
     mine = {key: option(cls, {"mixer": name}, f"mixer.{key}", v) for key, v in own.items()}
-    return {"name": name, **defaults, **mine}
+    return {"name": name, **defaults(cls["mixer"], "mixer"), **mine}
 
 
 def _compose(classes: Mapping[str, Any], checked: Mapping[str, Any]) -> dict[str, Any]:
@@ -236,13 +248,21 @@ def _compose(classes: Mapping[str, Any], checked: Mapping[str, Any]) -> dict[str
             hydra_convert="all",
         )
         store(entry, group=group, name="chosen", package=group)
-    store.add_to_hydra_store(overwrite_ok=True)
-    with initialize(version_base="1.3", config_path=None):
-        config = compose("run", [f"+{group}=chosen" for group in classes])
-    OmegaConf.set_struct(config, False)
-    for key, value in checked.items():
-        OmegaConf.update(config, key, value, merge=False)
+    with COMPOSING:  # Hydra keeps its state in globals; a caller's own is put back
+        before = Singleton.get_state()
+        GlobalHydra.instance().clear()
+        try:
+            store.add_to_hydra_store(overwrite_ok=True)
+            with initialize(version_base="1.3", config_path=None):
+                config = compose("run", [f"+{group}=chosen" for group in classes])
+        finally:
+            Singleton.set_state(before)
     whole: dict[str, Any] = _without_targets(OmegaConf.to_container(config, enum_to_str=True))
+    for group, cls in classes.items():
+        whole[group] = defaults(cls, group)
+    for key, value in checked.items():
+        group, _, name = key.rpartition(".")
+        (whole[group] if group else whole)[name] = value
     return whole
 
 

@@ -10,6 +10,12 @@ class ZooError(Exception):
     exit_code = 2
 
 
+class UnknownName(ZooError, KeyError):
+    """Nothing of that name is on the shelf; a KeyError too, so that ``shelf.get`` works."""
+
+    __str__ = Exception.__str__  # KeyError's own would print the message in quotes
+
+
 class DataError(ZooError):
     """Data or a checkpoint that is missing, damaged or not what its checksum says."""
 

@@ -4,18 +4,23 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from zoo import record as records
-from zoo.errors import Diverged, ZooError
+from zoo.errors import DataError, Diverged, ZooError
 from zoo.plan import Plan, plan
 from zoo.record import Record
 from zoo.registry import load
 from zoo.runner import execute, finished
+from zoo.signals import STOPPING
+
+FORWARDED = tuple(s for s in STOPPING if s != getattr(signal, "SIGUSR1", None))
 
 
 @dataclass
@@ -27,6 +32,14 @@ class Summary:
     failed: dict[str, str] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
     signum: int | None = None
+
+    def add(self, name: str, record: Record, good: list[str]) -> None:
+        """A finished run: among the ``good`` ones, unless it finished by diverging."""
+        self.records.append(record)
+        if record.status == "ok":
+            good.append(name)
+        else:
+            self.failed[name] = record.failure.message if record.failure else record.status
 
     @property
     def exit_code(self) -> int:
@@ -44,20 +57,26 @@ def run_grid(plans: Sequence[Plan], runs: Path) -> Summary:
         if child is not None and child.is_alive():
             os.kill(child.pid, signum)  # from a terminal it has it already: then this is the second
 
-    before = {s: signal.signal(s, forward) for s in (signal.SIGINT, signal.SIGTERM)}
+    before = {s: signal.signal(s, forward) for s in FORWARDED}
     try:
         for number, one in enumerate(plans, start=1):
             if summary.signum:
                 summary.failed[one.name] = "not started"
                 continue
-            done = finished(one, runs)
+            try:
+                done = finished(one, runs)
+            except DataError as error:
+                summary.failed[one.name] = str(error)
+                continue
             if done:
-                summary.skipped.append(one.name)
-                summary.records.append(done)
+                summary.add(one.name, done, summary.skipped)
                 continue
             print(f"[{number}/{len(plans)}] {one.name}", file=sys.stderr, flush=True)
             child = context.Process(target=_work, args=(one.config, one.run_id, runs))
-            child.start()
+            with _held():  # a child that is still importing gets its signal when it can take it
+                child.start()
+            if summary.signum:
+                os.kill(child.pid, summary.signum)
             child.join()
             _note(summary, one, runs, child.exitcode)
     finally:
@@ -79,6 +98,7 @@ def _work(config: Mapping[str, Any], run_id: str, runs: Path) -> None:
     """One run, in the child; the id is the parent's, even if a source file was edited since."""
     if hasattr(os, "setpgid"):
         os.setpgid(0, 0)  # Ctrl-C reaches the parent alone, which passes it on once
+    threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
         _, code = execute(replace(plan(load(), config), run_id=run_id), runs)
     except ZooError as error:
@@ -87,16 +107,40 @@ def _work(config: Mapping[str, Any], run_id: str, runs: Path) -> None:
     sys.exit(code)
 
 
+def _die_with_parent() -> None:
+    """A driver that was killed leaves no child at work: it checkpoints and ends."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextmanager
+def _held() -> Iterator[None]:
+    """Signals wait; what is started meanwhile inherits that, until `Stop` lets them in."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _note(summary: Summary, one: Plan, runs: Path, code: int) -> None:
     """Enter one run's end into the summary: the file is the truth, the exit code fills in."""
     path = runs / one.name / "record.json"
-    if code == 0 or code == Diverged.exit_code:
-        record = records.read(path)
-        summary.records.append(record)
-    if code == 0:
-        summary.ok.append(one.name)
-    elif code < 0:
+    if code < 0:
         summary.failed[one.name] = f"killed by signal {-code}; the same command resumes it"
+        return
+    try:
+        record = records.read(path)
+    except DataError as error:
+        summary.failed[one.name] = f"exit code {code}; {error}"
+        return
+    if code in (0, Diverged.exit_code):
+        summary.add(one.name, record, summary.ok)
     else:
-        reason = records.read(path).failure if path.exists() else None
-        summary.failed[one.name] = reason.message if reason else f"exit code {code}"
+        why = record.failure.message if record.failure else "see above"
+        summary.failed[one.name] = why

@@ -24,8 +24,8 @@ Sized = tuple[float, dict[str, Any]]
 
 def target(text: str) -> tuple[str, float]:
     """`params:200k` as ("params", 200000.0); raises ZooError."""
-    found = re.fullmatch(r"(\w+):([0-9.]+)([kmgb]?)", text.lower())
-    if not found or found[1] not in MEASURES:
+    found = re.fullmatch(r"(\w+):(\d+(?:\.\d+)?)([kmgb]?)", text.lower())
+    if not found or found[1] not in MEASURES or not float(found[2]):
         raise ZooError(f"match={text}: write params:200k, flops:3M or state:4k")
     return found[1], float(found[2]) * UNITS[found[3]]
 

@@ -4,9 +4,10 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,13 +16,14 @@ from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from zoo.build import layers
-from zoo.errors import ZooError
+from zoo.errors import Killed, ZooError
 from zoo.evaluate import precision_context
 from zoo.model import Backbone, state_bytes
 from zoo.plan import Plan
 from zoo.record import Efficiency, FlopsPart, Spread
 from zoo.task import Budget
 
+T = TypeVar("T")
 FORWARD: dict[Budget, tuple[int, ...]] = {
     "smoke": (256, 1024),
     "cpu": (256, 1024, 4096),
@@ -51,25 +53,40 @@ def efficiency(
     missing: dict[str, str] = {}
     budget: Budget = plan.config["budget"]
     model.eval()
-    flops = flops_per_token(plan)
-    forward = {}
-    for length in FORWARD[budget]:
+
+    def attempt(name: str, figure: Callable[[], T], otherwise: T) -> T:
+        """A figure, or why there is none: the run is trained and tested, and stays so."""
         between()
         try:
-            forward[length] = forward_ms(model, length, plan.config["precision"])
-        except (ZooError, torch.OutOfMemoryError) as error:
-            missing[f"efficiency.forward_ms.{length}"] = str(error).splitlines()[0]
-    decode: float | None = None
+            return figure()
+        except Killed:
+            raise
+        except Exception as error:
+            missing[f"efficiency.{name}"] = str(error).partition("\n")[0] or type(error).__name__
+            return otherwise
+
+    forward = {
+        length: attempt(
+            f"forward_ms.{length}",
+            partial(forward_ms, model, length, plan.config["precision"]),
+            None,
+        )
+        for length in FORWARD[budget]
+    }
     carried: dict[int, int] = {}
-    try:
-        decode, carried = decoding(plan, model, DECODE[budget], between)
-    except ZooError as error:
-        missing["efficiency.decode_ms_per_token"] = str(error)
-        missing["efficiency.state_bytes"] = str(error)
+    decode = attempt(
+        "decode_ms_per_token",
+        lambda: decoding(plan, model, DECODE[budget], between, carried),
+        None,
+    )
+    if decode is None:
+        reason = missing["efficiency.decode_ms_per_token"]
+        gone = [length for length in DECODE[budget] if length not in carried]
+        missing |= {f"efficiency.state_bytes.{length}": reason for length in gone}
     return Efficiency(
         params=sum(p.numel() for p in model.parameters()),
-        flops_per_token=flops,
-        forward_ms=forward,
+        flops_per_token=attempt("flops_per_token", lambda: flops_per_token(plan), FlopsPart()),
+        forward_ms={length: spread for length, spread in forward.items() if spread},
         decode_ms_per_token=decode,
         state_bytes=carried,
     ), missing
@@ -135,19 +152,24 @@ def forward_ms(model: Backbone, length: int, precision: str) -> Spread:
 
 @torch.no_grad()
 def decoding(
-    plan: Plan, model: Backbone, lengths: tuple[int, ...], between: Callable[[], None]
-) -> tuple[float, dict[int, int]]:
-    """Milliseconds per token of decoding one sequence, and bytes of the state at each length.
+    plan: Plan,
+    model: Backbone,
+    lengths: tuple[int, ...],
+    between: Callable[[], None],
+    carried: dict[int, int],
+) -> float:
+    """Milliseconds per token of decoding one sequence, median of the last steps of the longest.
 
-    A model that was trained in both directions is measured in its causal form, same sizes.
-    Raises ZooError where a mixer does not decode.
+    ``carried`` receives the bytes of the state at each length as it is reached. A model that was
+    trained in both directions is measured in its causal form, same sizes. Raises ZooError where a
+    mixer does not decode.
     """
     if plan.config["direction"] != "causal":
         for entry in layers(plan.config):
             if "causal" not in plan.registry.mixers[entry["name"]].directions:
                 raise ZooError(f"{entry['name']} is bidirectional only: it does not decode")
         model = plan.build(causal=True).to(model.norm.weight.device).eval()
-    state, seconds, carried = model.initial_state(1), [], {}
+    state, seconds = model.initial_state(1), []
     inputs = example(model, (max(lengths), 1))
     cuda = inputs.device.type == "cuda"
     with precision_context(inputs.device, plan.config["precision"]):
@@ -161,7 +183,7 @@ def decoding(
             seconds.append(time.perf_counter() - start)
             if done in lengths:
                 carried[done] = state_bytes(state)
-    return median(seconds[-TIMED:]) * 1e3, carried
+    return median(seconds[-TIMED:]) * 1e3
 
 
 class Peak:
@@ -169,11 +191,17 @@ class Peak:
 
     bytes: int | None = None
     reason: str | None = None
+    used: ClassVar[bool] = False
+    """Whether this process has measured one already."""
 
 
 @contextmanager
 def peak_memory(device: str) -> Iterator[Peak]:
-    """On a GPU what torch allocated; on Linux the growth of the process's resident memory."""
+    """On a GPU what torch allocated; on Linux the growth of the process's resident memory.
+
+    The latter counts what libraries touch for the first time, some 20 MiB, and means nothing in a
+    process that has trained before, whose freed memory is used again: it is then not given.
+    """
     peak = Peak()
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
@@ -181,6 +209,11 @@ def peak_memory(device: str) -> Iterator[Peak]:
         yield peak
         peak.bytes = torch.cuda.max_memory_allocated() - before
         return
+    if Peak.used:
+        peak.reason = "this process has trained before; a fresh one tells (`zoo run`)"
+        yield peak
+        return
+    Peak.used = True
     try:
         Path("/proc/self/clear_refs").write_text("5")  # forget the old peak; getrusage never does
     except OSError:

@@ -7,6 +7,10 @@ from zoo.errors import ZooError
 SLUG = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 RESERVED = {"con", "prn", "aux", "nul", *(f"{p}{i}" for p in ("com", "lpt") for i in range(1, 10))}
 
+COMMANDS = frozenset({"run", "list", "check", "sample", "new", "plugins", "doctor"})
+RESERVED_NAMES = COMMANDS | {"hybrid", "auto"}
+"""Words of the core's own, which no plugin can take."""
+
 
 def slug(name: str, what: str) -> str:
     """``name`` if it may be a folder's; raises ZooError that says what may."""

@@ -11,13 +11,14 @@ from typing import Any
 
 import torch
 
-from zoo.build import Builder, layers, own, position_of
+from zoo.build import Builder, layers, position_of
 from zoo.config import HOUSEKEEPING
 from zoo.errors import ZooError
 from zoo.identity import digest
 from zoo.match import solve
 from zoo.model import Backbone
 from zoo.names import slug
+from zoo.options import arguments
 from zoo.registry import Registry
 from zoo.task import Recipe, Task
 
@@ -64,7 +65,9 @@ def plan(registry: Registry, config: Mapping[str, Any]) -> Plan:
     if config["precision"] == "auto":
         config["precision"] = "bf16" if config["device"] == "cuda" else "32"
     task_class: Any = registry.tasks[config["task"]["name"]]
-    task: Task = task_class(**own(config["task"]), budget=config["budget"])
+    task: Task = task_class(
+        **arguments(task_class, "task", config["task"]), budget=config["budget"]
+    )
     for key, value in asdict(task.recipe()).items():
         config[key] = value if config[key] is None else config[key]
     config["direction"] = _direction(registry, config, task)
@@ -74,8 +77,15 @@ def plan(registry: Registry, config: Mapping[str, Any]) -> Plan:
             config, lambda new: Builder(registry, new, task, causal).backbone(), task.length
         )
     decided = Plan(registry, config, task, run_id(registry, config, task))
-    with torch.device("meta"):  # whatever cannot be built is refused now, at no cost
-        decided.build()
+    try:
+        with torch.device("meta"):  # whatever cannot be built is refused now, at no cost
+            decided.build()
+    except ZooError:
+        raise
+    except Exception as error:
+        raise ZooError(
+            f"{decided.name} cannot be built: {type(error).__name__}: {error}"
+        ) from error
     return decided
 
 

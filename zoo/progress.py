@@ -14,7 +14,6 @@ class Progress:
     def __init__(self, title: str, steps: int) -> None:
         self.title, self.steps = title, steps
         self.console = Console(file=sys.stderr, highlight=False)
-        self.done = 0
         self._bar: Bar | None = None
         self._loss: float | None = None
         self._since = time.monotonic()
@@ -40,7 +39,7 @@ class Progress:
 
     def step(self, step: int, loss: float) -> None:
         """One more step is done."""
-        self.done, self._loss = step, loss
+        self._loss = loss
         if self._bar:
             self._bar.update(self._bar.task_ids[0], completed=step, note=f"loss {loss:.3f}")
 

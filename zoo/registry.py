@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 import pluggy
 
 from zoo import hooks
-from zoo.errors import ZooError, nearest
+from zoo.errors import UnknownName, ZooError, nearest
+from zoo.names import RESERVED_NAMES, slug
 
 if TYPE_CHECKING:
     from zoo.block import Block
@@ -59,7 +60,7 @@ class Shelf(Mapping[str, type[T]], Generic[T]):
                 f"{self.clashes[name]} both offer the {self.kind} {name!r}; uninstall or rename one"
             )
         if name not in self.offers:
-            raise ZooError(f"no {self.kind} is named {name!r}; {nearest(name, self.offers)}")
+            raise UnknownName(f"no {self.kind} is named {name!r}; {nearest(name, self.offers)}")
         plugin, item = self.offers[name]
         item = resolve(item, plugin)
         contract = resolve(self.contract, "mixer-zoo")
@@ -127,11 +128,12 @@ def load() -> Registry:
     One that does not import is listed under ``problems``; the others work.
     """
     manager, problems = pluggy.PluginManager("zoo"), []
+    manager.add_hookspecs(hooks)
     for point in sorted(entry_points(group=hooks.GROUP), key=label):
         try:
             manager.register(point.load(), name=label(point))
-        except Exception as error:
-            problems.append(Problem(label(point), f"does not import: {error!r}"))
+        except (Exception, SystemExit) as error:
+            problems.append(Problem(label(point), f"does not load: {error!r}"))
     return fill(manager, problems)
 
 
@@ -143,11 +145,10 @@ def label(point: EntryPoint) -> str:
 def fill(manager: pluggy.PluginManager, problems: list[Problem] | None = None) -> Registry:
     """Ask every registered plugin; a test passes a manager of its own."""
     registry = Registry(manager, problems=problems or [])
-    manager.add_hookspecs(hooks)
     for plugin, module in sorted(manager.list_name_plugin()):
         try:
             _ask(registry, plugin, module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             registry.problems.append(Problem(plugin, f"a hook failed: {error!r}"))
     for shelf in registry.shelves.values():
         for name, rivals in shelf.clashes.items():
@@ -165,9 +166,13 @@ def _ask(registry: Registry, plugin: str, module: Any) -> None:
             continue
         (implementation,) = [i for i in caller.get_hookimpls() if i.plugin_name == plugin]
         offered: Any = implementation.function()
+        kind = caller.name.removeprefix("zoo_")
         for name, item in offered.items():
-            kind = caller.name.removeprefix("zoo_")
-            if kind == "commands":
-                registry.commands.setdefault(name, Offer(plugin, item))
-            else:
+            if slug(name, f"{kind[:-1]} offered by {plugin}") in RESERVED_NAMES:
+                raise ZooError(f"the name {name!r} is the zoo's own; choose another")
+            if kind != "commands":
                 registry.shelves[kind].put(name, plugin, item)
+            elif name in registry.commands:
+                raise ZooError(f"{registry.commands[name].plugin} has the command {name!r} already")
+            else:
+                registry.commands[name] = Offer(plugin, item)

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import signal
 import time
 import traceback
 from datetime import UTC, datetime
@@ -14,11 +15,11 @@ import torch
 from filelock import FileLock, Timeout
 
 from zoo import record as records
-from zoo.build import layers, own
+from zoo.build import layers
 from zoo.checkpoint import clear, save
 from zoo.config import HOUSEKEEPING
 from zoo.environment import environment
-from zoo.errors import DiskFull, Diverged, Killed, ZooError
+from zoo.errors import DataError, DiskFull, Diverged, Killed, ZooError
 from zoo.evaluate import Score, evaluate
 from zoo.identity import digest
 from zoo.measure import efficiency, peak_memory
@@ -29,10 +30,11 @@ from zoo.record import Data, Efficiency, Failure, Metric, MixerPart, Record, Sta
 from zoo.registry import load
 from zoo.signals import Stop
 from zoo.task import Split
-from zoo.train import train
+from zoo.train import Trained, train
 
 FINISHED: tuple[Status, ...] = ("ok", "diverged")
 """What the same command would only do again; the rest is tried anew."""
+OUT_OF_MEMORY = 5
 
 
 def run(*words: str) -> Record:
@@ -55,12 +57,17 @@ def runs_folder() -> Path:
     return Path(os.environ.get("ZOO_RUNS") or "runs")
 
 
-def finished(plan: Plan, runs: Path) -> Record | None:
-    """The record of this very run if it need not be run again."""
+def finished(plan: Plan, runs: Path, *, force: bool | None = None) -> Record | None:
+    """The record of this very run if it need not be run again.
+
+    Raises DataError when the record that is there cannot be read or is another run's.
+    """
     path = runs / plan.name / "record.json"
-    if plan.config["force"] or not path.exists():
+    if (plan.config["force"] if force is None else force) or not path.exists():
         return None
     record = records.read(path)
+    if (record.run_id, record.seed) != (plan.run_id, plan.config["seed"]):
+        raise DataError(f"{path}: the record of run {record.run_id}; move it out of the way")
     return record if record.status in FINISHED else None
 
 
@@ -76,9 +83,7 @@ def execute(plan: Plan, runs: Path) -> tuple[Record, int]:
             done = finished(plan, runs)
             if done:
                 return done, 0 if done.status == "ok" else Diverged.exit_code
-            if plan.config["force"]:
-                clear(folder / "checkpoints")
-            return _Run(plan, folder).do()
+            return _Run(plan, folder, had_result=finished(plan, runs, force=False) is not None).do()
     except Timeout:
         raise ZooError(f"{folder}: another process is at this run; wait for it") from None
     except OSError as error:
@@ -88,10 +93,11 @@ def execute(plan: Plan, runs: Path) -> tuple[Record, int]:
 class _Run:
     """The facts of one run, gathered phase by phase."""
 
-    def __init__(self, plan: Plan, folder: Path) -> None:
-        self.plan, self.folder = plan, folder
+    def __init__(self, plan: Plan, folder: Path, *, had_result: bool) -> None:
+        self.plan, self.folder, self.had_result = plan, folder, had_result
         self.phase = "plan"
-        self.facts: dict[str, Any] = {"tokens": 0}
+        self.facts: dict[str, Any] = {}
+        self.trained = Trained()
         self.missing: dict[str, str] = {}
         self.kernel: str | None = None
         self.started, self.clock = datetime.now(UTC), time.monotonic()
@@ -104,24 +110,28 @@ class _Run:
         status: Status = "ok"
         failure: Failure | None = None
         code = 0
-        try:
-            with Stop() as stop:
+        (self.folder / "traceback.txt").unlink(missing_ok=True)
+        with Stop() as stop:
+            try:
                 self.work(stop)
-        except BaseException as error:
-            status, code = verdict(error)
-            message = str(error).strip() or type(error).__name__
-            if code == DiskFull.exit_code:
-                free = shutil.disk_usage(self.folder).free
-                message = f"{self.folder}: the disk is full, {free:,} bytes are free ({message})"
-            failure = Failure(type=type(error).__name__, message=message, phase=self.phase)
-            if not isinstance(error, ZooError) and code != DiskFull.exit_code:
-                self.keep("traceback.txt", traceback.format_exc())
-        finally:
-            self.progress.stop()
-        record = self.record(status, failure)
-        self.keep("record.json", records.dump(record))
-        if status == "ok":
-            clear(self.folder / "checkpoints")
+            except BaseException as error:
+                status, code = verdict(error, stop.signum)
+                message = str(error).strip() or type(error).__name__
+                if status == "killed" and not isinstance(error, Killed):
+                    message = str(Killed(code - 128))
+                if code == DiskFull.exit_code:
+                    free = shutil.disk_usage(self.folder).free
+                    message = f"{self.folder}: the disk is full, {free:,} bytes free ({message})"
+                failure = Failure(type=type(error).__name__, message=message, phase=self.phase)
+                if code in (1, OUT_OF_MEMORY) and not isinstance(error, ZooError):
+                    self.keep("traceback.txt", traceback.format_exc())
+            finally:
+                self.progress.stop()
+            record = self.record(status, failure)
+            if status in FINISHED or not self.had_result:  # what is finished is never lost
+                self.keep("record.json", records.dump(record))
+            if status in FINISHED:
+                clear(self.folder / "checkpoints")
         return record, code
 
     def keep(self, name: str, text: str) -> None:
@@ -141,12 +151,8 @@ class _Run:
         torch.manual_seed(config["seed"])
         with peak_memory(config["device"]) as peak:
             model = plan.build()
-            self.progress.start()
-            trained = train(plan, model, self.folder, stop, self.progress)
-        for complaint in trained.complaints:
-            self.progress.say(f"{complaint}; the checkpoint before it is used")
-        self.facts |= {"steps": trained.steps, "tokens": trained.tokens}
-        self.facts["resumed"] = trained.resumed
+            train(plan, model, self.folder, stop, self.progress, self.trained)
+        trained = self.trained
         if peak.reason:
             self.missing["efficiency.peak_memory_bytes"] = peak.reason
         if trained.tokens_per_s is None:
@@ -182,7 +188,7 @@ class _Run:
 
         metrics = {name: self.metric(name, s, "test") for name, s in score("test").items()}
         for name, s in score("valid").items():
-            metrics[f"valid_{name}"] = self.metric(name, s, "valid")
+            metrics[f"valid_{name}"] = self.metric(f"valid_{name}", s, "valid")
         self.facts["metrics"] = metrics
         headline, grid = plan.task.headline, plan.task.grid
         curve = {n: self.metric(f"curve.{n}", score("test", n)[headline], "test") for n in grid}
@@ -191,26 +197,35 @@ class _Run:
     def metric(self, name: str, score: Score, split: str) -> Metric:
         """One score with what is needed to read it; null with a reason if it is no number."""
         task, value = self.plan.task, score.value
+        if not isfinite(value) and name in ("loss", task.headline):
+            raise Diverged(f"the {split} {name} is {value}")
         if not isfinite(value):
             self.missing[f"{'' if '.' in name else 'metrics.'}{name}"] = f"it came out as {value}"
         return Metric(
             value=value if isfinite(value) else None,
             split=split,
-            higher_is_better=name not in task.lower_is_better,
-            chance=task.chance.get(name),
+            higher_is_better=name.removeprefix("valid_") not in task.lower_is_better,
+            chance=self.chance(name, split),
             n=score.n,
         )
+
+    def chance(self, name: str, split: str) -> float | None:
+        """What guessing scores, or a reason why that is not known."""
+        base = name.removeprefix("valid_").partition(".")[0]
+        if base not in self.plan.task.chance and "." not in name:
+            self.missing[f"metrics.{name}.chance"] = "no score of guessing is known for it"
+        return self.plan.task.chance.get(base)
 
     def record(self, status: Status, failure: Failure | None) -> Record:
         """All that is known of the run by now."""
         plan, config, task = self.plan, self.plan.config, self.plan.task
         where, missing = environment(plan)
         families = {plan.registry.mixers[entry["name"]].family for entry in layers(config)}
+        own = {key: value for key, value in config["mixer"].items() if key != "name"}
         identity = {key: value for key, value in config.items() if key not in HOUSEKEEPING}
         if failure:
             reason = f"the run ended in {failure.phase}"
-            missing |= dict.fromkeys(("metrics", "efficiency", "mixer.kernel", "tokens"), reason)
-            self.facts.setdefault("steps", self.progress.done)
+            missing |= dict.fromkeys(("metrics", "efficiency", "mixer.kernel"), reason)
         if task.provenance()["sha256"] is None:
             missing["data.sha256"] = "the data is drawn from seeds; its rule is in the task's id"
         return Record(
@@ -225,7 +240,7 @@ class _Run:
             ),
             mixer=MixerPart(
                 name=config["mixer"]["name"],
-                options=own(config["mixer"]) or {"pattern": config["pattern"]},
+                options={"pattern": config["pattern"]} if config["pattern"] else own,
                 kernel=self.kernel,
                 family=families.pop() if len(families) == 1 else "hybrid",
             ),
@@ -236,22 +251,25 @@ class _Run:
             env=where,
             data=Data.model_validate(dict(task.provenance())),
             started=self.started.isoformat(timespec="seconds"),
-            seconds=round(time.monotonic() - self.clock, 3),
+            seconds=round(time.monotonic() - self.clock + self.trained.seconds_before, 3),
+            steps=self.trained.steps,
+            tokens=self.trained.tokens,
+            resumed=self.trained.resumed,
             missing={**self.missing, **missing},
             **{"efficiency": Efficiency(), **self.facts},
         )
 
 
-def verdict(error: BaseException) -> tuple[Status, int]:
-    """The status and exit code that an exception stands for."""
-    if isinstance(error, Diverged):
-        return "diverged", error.exit_code
+def verdict(error: BaseException, signum: int | None) -> tuple[Status, int]:
+    """The status and exit code that an exception stands for, a signal having come or not."""
     if isinstance(error, Killed):
         return "killed", error.exit_code
-    if isinstance(error, KeyboardInterrupt):
-        return "killed", 130
+    if signum is not None or isinstance(error, KeyboardInterrupt):
+        return "killed", 128 + (signum or signal.SIGINT)  # whatever the signal broke on its way
+    if isinstance(error, Diverged):
+        return "diverged", error.exit_code
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate" in str(error):
-        return "oom", 5
+        return "oom", OUT_OF_MEMORY
     full = isinstance(error, OSError) and error.errno == errno.ENOSPC
     if full or (isinstance(error, RuntimeError) and "inline_container" in str(error)):
         return "failed", DiskFull.exit_code

@@ -1,9 +1,11 @@
 """`zoo new mixer NAME`: a package of one module, with a test that passes at once."""
 
+from collections.abc import Container
+from keyword import iskeyword
 from pathlib import Path
 
 from zoo.errors import ZooError
-from zoo.names import slug
+from zoo.names import RESERVED_NAMES, slug
 
 PYPROJECT = """\
 [project]
@@ -84,23 +86,28 @@ def test_{name}(check: Callable[[], None]) -> None:
 '''
 
 
-def write(name: str, parent: Path | None = None) -> Path:
+def write(name: str, taken: Container[str] = (), parent: Path | None = None) -> Path:
     """Write the package into a new folder ``name``, returned; raises ZooError if it exists."""
     slug(name, "name")
-    if not name.replace("-", "_").isidentifier():
-        raise ZooError(f"name={name!r} must be a Python name too, as my_mixer")
     name = name.replace("-", "_")
+    cls = "".join(part.capitalize() for part in name.split("_"))
+    if not cls.isidentifier() or iskeyword(cls):
+        raise ZooError(f"name={name!r} must make a Python name too, as my_mixer")
+    if name in taken or name in RESERVED_NAMES:
+        raise ZooError(f"there is a {name!r} already; choose another name")
     folder = (parent or Path()) / name
     if folder.exists():
         raise ZooError(f"{folder} exists already; choose another name or delete it")
-    cls = "".join(part.capitalize() for part in name.split("_"))
     words = {"name": name, "cls": cls, "dist": name.replace("_", "-")}
     files = {
         "pyproject.toml": PYPROJECT,
         f"zoo_{name}.py": MODULE,
         f"tests/test_{name}.py": TEST,
     }
-    for path, template in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(template.format(**words))
+    try:
+        for path, template in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(template.format(**words))
+    except OSError as error:
+        raise ZooError(f"{folder} cannot be written: {error.strerror}") from error
     return folder

@@ -8,12 +8,17 @@ from typing import Any
 from zoo.errors import Killed
 
 STOPPING = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP")
+    if hasattr(signal, name)
 )
 
 
 class Stop:
-    """Context in which SIGINT, SIGTERM and SIGUSR1 set a flag instead of killing the process."""
+    """Context in which a stopping signal sets a flag instead of killing the process.
+
+    One that was ignored (as under nohup) stays ignored; one that was blocked is let in.
+    """
 
     def __init__(self) -> None:
         self.signum: int | None = None
@@ -28,8 +33,11 @@ class Stop:
         if threading.current_thread() is not threading.main_thread():
             return  # Python delivers signals to the main thread alone
         for signum in STOPPING:
-            before = signal.signal(signum, self._handle)
-            self._before.setdefault(signum, before)
+            if signal.getsignal(signum) is not signal.SIG_IGN:
+                before = signal.signal(signum, self._handle)
+                self._before.setdefault(signum, before)
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
 
     def __exit__(
         self,

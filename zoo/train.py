@@ -114,17 +114,20 @@ class From(Sampler[int]):
 
 @dataclass
 class Trained:
-    """What training leaves for the record."""
+    """What training leaves for the record, however it ends."""
 
-    steps: int
-    tokens: int
-    tokens_per_s: float | None
-    best_step: int | None
+    steps: int = 0
+    tokens: int = 0
+    tokens_per_s: float | None = None
+    best_step: int | None = None
     resumed: list[int] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
+    seconds_before: float = 0.0
+    """What earlier processes spent on this run, up to the checkpoint it went on from."""
 
 
-def train(plan: Plan, model: Backbone, folder: Path, stop: Stop, progress: Progress) -> Trained:
+def train(
+    plan: Plan, model: Backbone, folder: Path, stop: Stop, progress: Progress, trained: Trained
+) -> None:
     """Train from the last checkpoint in ``folder`` or the start; the best weights end in ``model``.
 
     Raises Diverged when the loss is no number, Killed when a signal came (the checkpoint is
@@ -133,6 +136,9 @@ def train(plan: Plan, model: Backbone, folder: Path, stop: Stop, progress: Progr
     config, recipe = plan.config, plan.recipe
     checkpoint, complaints = newest_good(folder / "checkpoints")
     start = step_of(checkpoint) if checkpoint else 0
+    for complaint in complaints:
+        progress.say(f"{complaint}; the checkpoint before it is used")
+    progress.start(start)
     steps = Steps(plan.task, config["seed"], recipe.steps, recipe.batch_size)
     loader = DataLoader(
         steps,
@@ -177,12 +183,15 @@ def train(plan: Plan, model: Backbone, folder: Path, stop: Stop, progress: Progr
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")  # about itself, not about this run
         path = str(checkpoint) if checkpoint else None
-        trainer.fit(trainee, loader, ckpt_path=path, weights_only=True)
-    best = validation.restore_best()
-    resumed = saver.resumed
-    if checkpoint and start not in resumed:  # it had only the test left to do
-        resumed = [*resumed, start]
-    return Trained(recipe.steps, meter.tokens, meter.rate, best, resumed, complaints)
+        try:
+            trainer.fit(trainee, loader, ckpt_path=path, weights_only=True)
+            trained.best_step = validation.restore_best()
+        finally:
+            trained.steps, trained.tokens = trainer.global_step, meter.tokens
+            trained.tokens_per_s, trained.seconds_before = meter.rate, meter.seconds_before
+            trained.resumed = saver.resumed
+            if checkpoint and start not in trained.resumed:  # it had only the test left to do
+                trained.resumed = [*trained.resumed, start]
 
 
 def loggers(names: list[str], folder: Path, plan: Plan) -> list[Logger]:

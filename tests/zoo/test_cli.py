@@ -108,7 +108,24 @@ def test_check_passes_and_fails_by_exit_code(capsys: pytest.CaptureFixture[str])
     assert invoke(["check", "builtins:dict"]) == 2
 
 
-@pytest.mark.parametrize("name", ["../x", "a/b", "", "x" * 300, "a\nb", ".a", "-a", "con", "a b"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../x",
+        "a/b",
+        "",
+        "x" * 300,
+        "a\nb",
+        ".a",
+        "-a",
+        "con",
+        "a b",
+        "none",
+        "mamba",
+        "hybrid",
+        "1a",
+    ],
+)
 def test_new_refuses_what_cannot_be_a_folder(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

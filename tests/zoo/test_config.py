@@ -44,6 +44,13 @@ MISTAKES = {
     "task=copy mixer=hybrid pattern=[3]": "pattern entry 3",
     "hydra.run.dir=/tmp/x task=copy mixer=mamba": "no key is named 'hydra.run.dir'",
     "task=copy mixer=mamba position.base=3": "position 'none' has no option 'base'",
+    "task=copy mixer=mamba lr=1e400": "lr=inf: should be a finite number",
+    "task=copy mixer=mamba clip=nan": "clip=nan: should be a finite number",
+    "task=copy mixer=mamba warmup=100": "should be less than or equal to 1",
+    "task=copy mixer=mamba seed=99999999999999999999": "should be less than",
+    "task=copy mixer=mamba loggers=[tensorbord]": "loggers=['tensorbord']: should be",
+    "task@foo=copy mixer=mamba": "`@` has no meaning here",
+    "task=copy mixer=mamba seed=range(3,0)": "add -m",
     "task=copy mixer=mamba block.dropout=1.5": "should be less than 1",
 }
 
@@ -97,3 +104,42 @@ def test_a_hybrids_layers_have_options_of_their_own(shelves: registry.Registry) 
         ("mamba", None),
         ("attention", 2),
     ]
+
+
+@pytest.mark.parametrize(
+    ("word", "why"),
+    [
+        ("seed=range(3,0)", "is an empty range"),
+        ("seed=interval(0,3)", "list the values"),
+        ("seed=glob(*)", "list the values"),
+    ],
+)
+def test_a_sweep_that_is_no_list_is_refused(
+    word: str, why: str, shelves: registry.Registry
+) -> None:
+    with pytest.raises(zoo.ZooError, match=why):
+        resolve(shelves, ["task=copy", "mixer=mamba", word], multirun=True)
+
+
+def test_a_number_is_taken_where_the_choices_are_words(shelves: registry.Registry) -> None:
+    (config,) = resolve(shelves, ["task=copy", "mixer=mamba", "precision=32"], multirun=False)
+    assert config["precision"] == "32"
+
+
+def test_threads_and_a_hydra_of_the_callers_own_do_not_meet(shelves: registry.Registry) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from hydra import initialize
+    from hydra.core.global_hydra import GlobalHydra
+
+    def mixer(name: str) -> dict[str, object]:
+        (config,) = resolve(shelves, ["task=copy", f"mixer={name}"], multirun=False)
+        return dict(config["mixer"])
+
+    names = ["mamba", "attention"] * 8
+    with initialize(version_base="1.3", config_path=None):
+        with ThreadPoolExecutor(4) as pool:
+            configs = list(pool.map(mixer, names))
+        assert GlobalHydra.instance().is_initialized()
+    assert [config["name"] for config in configs] == names
+    assert all(("state" in config) == (config["name"] == "mamba") for config in configs)

@@ -7,8 +7,9 @@ import torch
 
 from zoo import registry
 from zoo.config import resolve
+from zoo.errors import Killed
 from zoo.kernel import Kernel, pick
-from zoo.measure import decoding, efficiency, flops_per_token, forward_ms, peak_memory
+from zoo.measure import Peak, decoding, efficiency, flops_per_token, forward_ms, peak_memory
 from zoo.plan import Plan, plan
 from zoo_attention.full import Attention
 
@@ -40,8 +41,8 @@ def test_the_scan_of_mamba_is_listed_as_uncounted() -> None:
 def test_a_bidirectional_model_is_decoded_in_its_causal_form() -> None:
     one = planned("task=lra/listops", "mixer=attention")
     assert one.config["direction"] == "bidirectional"
-    ms, carried = decoding(one, one.build(), (3, 8), lambda: None)
-    assert ms > 0
+    carried: dict[int, int] = {}
+    assert decoding(one, one.build(), (3, 8), lambda: None, carried) > 0
     assert carried == {3: 4 * 2 * 3 * 16, 8: 4 * 2 * 8 * 16}
 
 
@@ -60,6 +61,28 @@ def test_a_length_that_a_model_cannot_take_leaves_a_reason() -> None:
     cost, missing = efficiency(one, one.build(), lambda: None)
     assert set(cost.forward_ms) == set()
     assert "learned" in missing["efficiency.forward_ms.1024"]
+    assert set(cost.state_bytes) == {64}  # 128 positions: 64 were reached, 256 never
+    assert "learned" in missing["efficiency.state_bytes.256"]
+
+
+def test_a_bug_while_measuring_costs_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug in a stranger's step")
+
+    monkeypatch.setattr(Attention, "step", broken)
+    one = planned("task=copy", "mixer=attention")
+    cost, missing = efficiency(one, one.build(), lambda: None)
+    assert missing["efficiency.decode_ms_per_token"] == "a bug in a stranger's step"
+    assert cost.params
+
+
+def test_a_signal_ends_measuring() -> None:
+    def killed() -> None:
+        raise Killed(2, 1)
+
+    one = planned("task=copy", "mixer=attention")
+    with pytest.raises(Killed):
+        efficiency(one, one.build(), killed)
 
 
 def test_a_timing_is_positive_with_its_spread() -> None:
@@ -70,7 +93,10 @@ def test_a_timing_is_positive_with_its_spread() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of resident memory needs /proc")
-def test_the_peak_is_that_of_the_block_and_forgets_what_was_before() -> None:
+def test_the_peak_is_that_of_the_block_and_forgets_what_was_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Peak, "used", False)
     before = torch.ones(40 * 2**20)  # 160 MiB that come and go before
     del before
     with peak_memory("cpu") as peak:
@@ -78,6 +104,10 @@ def test_the_peak_is_that_of_the_block_and_forgets_what_was_before() -> None:
         del inside
     assert peak.bytes is not None
     assert 70 * 2**20 < peak.bytes < 120 * 2**20
+    with peak_memory("cpu") as second:  # its process has memory to use again
+        pass
+    assert second.bytes is None
+    assert second.reason
 
 
 def test_a_kernel_that_cannot_run_is_passed_over_and_says_why_when_named() -> None:

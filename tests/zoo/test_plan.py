@@ -1,5 +1,6 @@
 """Plans: what is decided before a run, its id, and sizes that are matched."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +115,42 @@ def test_state_is_matched_where_it_can_be_and_the_nearest_is_named_where_not() -
 def test_a_match_that_cannot_be_read_says_how_to_write_it(text: str) -> None:
     with pytest.raises(zoo.ZooError, match="write params:200k"):
         planned(*BASE, f"match='{text}'")
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["dim=1000000000000000000000000", "channel.expand=1e300", "depth=1000000000000000000000"],
+)
+def test_sizes_beyond_reason_are_refused_in_words(word: str) -> None:
+    with pytest.raises(zoo.ZooError):
+        planned(*BASE, word)
+
+
+def test_code_and_task_id_are_part_of_the_run_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = planned(*BASE).run_id
+    with monkeypatch.context() as patch:
+        patch.setattr("zoo.plan.code_version", lambda package: f"other {package}")
+        assert planned(*BASE).run_id != before
+    monkeypatch.setattr("zoo_synthetic.copying.Copy.version", 99)
+    assert planned(*BASE).run_id != before
+
+
+def test_options_reach_the_mixer_as_its_annotations_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, install: Callable[[str, str], Path]
+) -> None:
+    install(
+        "zoo-typed",
+        "from enum import Enum\nfrom pathlib import Path\nimport zoo\n"
+        "from zoo_attention.full import Attention\n"
+        "class Mode(Enum):\n    A = 'a'\n    B = 'b'\n"
+        "class Typed(Attention):\n"
+        "    def __init__(self, dim: int, *, mode: Mode = Mode.A, file: Path = Path()) -> None:\n"
+        "        super().__init__(dim)\n"
+        "        assert isinstance(mode, Mode) and isinstance(file, Path), (mode, file)\n"
+        "@zoo.hookimpl\ndef zoo_mixers(): return {'typed': Typed}\n",
+    )
+    shelves = registry.load()
+    words = ["task=copy", "mixer=typed", "budget=smoke", "mixer.mode=b", "mixer.file=a/b"]
+    (config,) = resolve(shelves, words, multirun=False)
+    assert config["mixer"] == {"name": "typed", "mode": "b", "file": "a/b"}
+    plan(shelves, config).build()

@@ -8,7 +8,7 @@ import pluggy
 import pytest
 
 import zoo
-from zoo import registry
+from zoo import hooks, registry
 from zoo_attention.full import Attention
 
 
@@ -20,6 +20,7 @@ def offering(**hooks: object) -> SimpleNamespace:
 
 def filled(**plugins: object) -> registry.Registry:
     manager = pluggy.PluginManager("zoo")
+    manager.add_hookspecs(hooks)
     for name, plugin in plugins.items():
         manager.register(plugin, name=f"dist:{name}")
     return registry.fill(manager)
@@ -107,3 +108,34 @@ def test_an_unknown_name_gets_the_nearest() -> None:
         zoo.ZooError, match="no mixer is named 'atention'; did you mean 'attention'"
     ):
         registry.load().mixers["atention"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import zoo\n@zoo.hookimpl\ndef zoo_mixers(extra): return {}",
+        "import sys\nsys.exit(3)",
+        "import zoo\n@zoo.hookimpl\ndef zoo_mixers(): return {'hybrid': 'x:Y'}",
+        "import zoo\n@zoo.hookimpl\ndef zoo_mixers(): return {'Bad Name': 'x:Y'}",
+        "import zoo\n@zoo.hookimpl\ndef zoo_commands(): return {'run': 'x:y'}",
+        "import zoo\n@zoo.hookimpl\ndef zoo_commands(): return {'leaderboard': 'x:y'}",
+        "import zoo\n@zoo.hookimpl\ndef zoo_mixers(): return 3",
+    ],
+)
+def test_whatever_a_plugin_does_it_is_a_problem_of_its_own(
+    source: str, install: Callable[[str, str], Path]
+) -> None:
+    install("zoo-odd", source)
+    shelves = registry.load()
+    assert [plugin for plugin, _ in shelves.problems] == ["zoo-odd:zoo_odd"]
+    assert "attention" in shelves.mixers
+    assert shelves.commands["leaderboard"].plugin == "mixer-zoo:leaderboard"
+
+
+def test_a_shelf_is_a_mapping() -> None:
+    shelf = registry.load().mixers
+    assert shelf.get("nope") is None
+    assert dict(shelf)["mamba"] is shelf["mamba"]
+    with pytest.raises(KeyError) as caught:
+        shelf["nope"]
+    assert str(caught.value).startswith("no mixer is named 'nope'")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import zoo
+import zoo.testing as zoo_testing
 from zoo.testing import checks, conformance, report
 
 
@@ -117,6 +118,50 @@ class WrongDtype(Good):
         return super().forward(x).float()
 
 
+class LeaksWithoutAGradient(Good):
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        return super().forward(x) + 1e-3 * x.detach().roll(-1, dims=1)
+
+
+class NormalisesTheBatch(Good):
+    """Harmless in eval mode, where a batch norm looks at nothing but its own averages."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim)
+        self.norm = nn.BatchNorm1d(dim)
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        y: Tensor = self.norm(super().forward(x).mT).mT
+        return y
+
+
+class HidesItsState(Good):
+    def initial_state(self, batch: int) -> zoo.State:
+        self.hidden = super().initial_state(batch)
+        return None
+
+    def step(self, x: Tensor, state: zoo.State) -> tuple[Tensor, zoo.State]:
+        y, self.hidden = super().step(x, self.hidden)
+        return y, None
+
+
+class ForgetsLengthsWhenLong(ReadsThePadding):
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        if lengths is not None and x.shape[1] <= 16:
+            keep = torch.arange(x.shape[1]) < lengths[:, None]
+            x = x.masked_fill(~keep[..., None], 0)
+            return self.gain * (x + x.sum(1, keepdim=True) / lengths[:, None, None])
+        return super().forward(x)
+
+
+class KnowsOneLength(Good):
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        return super().forward(x) @ torch.eye(self.dim, dtype=x.dtype, device=x.device)
+
+    def flops(self, batch: int, length: int) -> zoo.Flops:
+        return zoo.Flops(2 * batch * 256 * self.dim**2)
+
+
 class Owns(Good):
     known_failures: ClassVar = {"flops_match_the_counter": "this formula is wrong on purpose"}
 
@@ -139,6 +184,11 @@ BAD = {
     FailsAtOne: "any_length",
     WrongShape: "shape",
     WrongDtype: "dtype",
+    LeaksWithoutAGradient: "causality",
+    NormalisesTheBatch: "batch_independence",
+    HidesItsState: "step_equals_forward",
+    ForgetsLengthsWhenLong: "padding_independence",
+    KnowsOneLength: "flops_match_the_counter",
 }
 
 
@@ -189,3 +239,17 @@ def test_a_known_failure_that_passes_is_an_error(
 def test_what_is_no_mixer_is_refused() -> None:
     with pytest.raises(zoo.ZooError, match=r"no zoo\.Mixer"):
         report(dict, "dict")  # type: ignore[arg-type]
+
+
+def test_a_batch_norm_breaks_causality_in_training(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report(NormalisesTheBatch, "normed") == 1
+    assert "FAIL  causal-causality: in training mode" in capsys.readouterr().out
+
+
+def test_promises_are_checked_without_assertions_too() -> None:
+    """`python -O` drops assert statements; a promise must not go with them."""
+    import ast
+    import inspect
+
+    tree = ast.parse(inspect.getsource(zoo_testing))
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.Assert)]
