@@ -1,7 +1,6 @@
 """What happens around a training step: keys, clock, checks, logs, validation, checkpoints."""
 
 import time
-from abc import abstractmethod
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -16,18 +15,49 @@ from zoo.model import Backbone
 from zoo.plan import Plan
 from zoo.progress import Progress
 from zoo.signals import Stop
-from zoo.task import Batch
 
 MINUTE = 60.0  # seconds between checkpoints, unless the user counts steps
 READ_EVERY = 10  # steps between looks at a loss that lives on a GPU
 
 
-class AfterStep(L.Callback):
-    """A callback that acts when a step is done: ``trainer.global_step`` counts it already."""
+class Part:
+    """Something that happens around every step; ``trainer.global_step`` counts the steps done."""
 
-    @abstractmethod
-    def after(self, trainer: L.Trainer, loss: Tensor, batch: Batch) -> None:
-        """The step's loss and batch, on the trainer's device."""
+    def start(self, trainer: L.Trainer, device: torch.device) -> None:
+        """Training begins, or goes on."""
+
+    def before(self, trainer: L.Trainer) -> None:
+        """A step is about to be taken."""
+
+    def after(self, trainer: L.Trainer, loss: Tensor) -> None:
+        """A step has been taken."""
+
+    def end(self) -> None:
+        """Training has ended."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """What a checkpoint kept."""
+
+
+class Conductor(L.Callback):
+    """The one callback that Lightning sees: it calls each callback at a dozen moments of a step."""
+
+    def __init__(self, *parts: Part) -> None:
+        self.parts = parts
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        for part in self.parts:
+            part.start(trainer, pl_module.device)
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        for part in self.parts:
+            part.before(trainer)
 
     def on_train_batch_end(
         self,
@@ -37,25 +67,38 @@ class AfterStep(L.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        self.after(trainer, outputs["loss"], batch)
+        for part in self.parts:
+            part.after(trainer, outputs["loss"])
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        for part in self.parts:
+            part.end()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {type(part).__name__: part.state_dict() for part in self.parts}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for part in self.parts:
+            part.load_state_dict(state_dict[type(part).__name__])
 
 
-class Rekey(L.Callback):
+class Rekey(Part):
     """Seeds torch anew before every step from (seed, step), so that dropout resumes exactly."""
 
     def __init__(self, seed: int) -> None:
-        self.seed = seed
+        self.seed, self.cuda = seed, False
 
-    def on_train_batch_start(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
+    def start(self, trainer: L.Trainer, device: torch.device) -> None:
+        self.cuda = device.type == "cuda"
+
+    def before(self, trainer: L.Trainer) -> None:
         seed = (self.seed * 1_000_003 + trainer.global_step) & 0xFFFF_FFFF
         torch.default_generator.manual_seed(seed)  # torch.manual_seed costs 0.5 ms and grows a list
-        if pl_module.device.type == "cuda":
+        if self.cuda:
             torch.cuda.manual_seed(seed)
 
 
-class Meter(AfterStep):
+class Meter(Part):
     """Counts tokens, and the seconds of training alone: pauses and the first steps are left out."""
 
     def __init__(self, start: int) -> None:
@@ -79,16 +122,14 @@ class Meter(AfterStep):
         """Real tokens per second of training."""
         return self._timed_tokens / self._seconds if self._seconds else None
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._cuda = pl_module.device.type == "cuda"
+    def start(self, trainer: L.Trainer, device: torch.device) -> None:
+        self._cuda = device.type == "cuda"
 
-    def on_train_batch_start(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
+    def before(self, trainer: L.Trainer) -> None:
         if self._since is None and trainer.global_step >= self.warm_at:
             self._since = self._now()
 
-    def after(self, trainer: L.Trainer, loss: Tensor, batch: Batch) -> None:
+    def after(self, trainer: L.Trainer, loss: Tensor) -> None:
         tokens: Any = trainer.lightning_module.tokens
         if self._since is not None:
             self._timed_tokens += tokens - self._counted
@@ -100,7 +141,7 @@ class Meter(AfterStep):
             self._seconds += self._now() - self._since
             self._since = None
 
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def end(self) -> None:
         self.pause()
 
     def _now(self) -> float:
@@ -112,17 +153,17 @@ class Meter(AfterStep):
         spent = self.seconds_before + time.monotonic() - self._born
         return {"tokens": self.tokens, "seconds": spent}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._before, self.seconds_before = state_dict["tokens"], state_dict["seconds"]
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._before, self.seconds_before = state["tokens"], state["seconds"]
 
 
-class Finite(AfterStep):
+class Finite(Part):
     """Raises Diverged once the loss is no number; shows it to the progress line otherwise."""
 
     def __init__(self, progress: Progress, steps: int) -> None:
         self.progress, self.steps = progress, steps
 
-    def after(self, trainer: L.Trainer, loss: Tensor, batch: Batch) -> None:
+    def after(self, trainer: L.Trainer, loss: Tensor) -> None:
         step = trainer.global_step
         if loss.device.type == "cuda" and step % READ_EVERY and step < self.steps:
             return  # reading waits for the GPU; a NaN stays, since the weights have it by now
@@ -132,13 +173,13 @@ class Finite(AfterStep):
         self.progress.step(step, value)
 
 
-class Logs(AfterStep):
+class Logs(Part):
     """Loss and learning rate to every logger, every few steps."""
 
     def __init__(self, every: int) -> None:
         self.every = every
 
-    def after(self, trainer: L.Trainer, loss: Tensor, batch: Batch) -> None:
+    def after(self, trainer: L.Trainer, loss: Tensor) -> None:
         if trainer.global_step % self.every == 0:
             rate = trainer.optimizers[0].param_groups[0]["lr"]
             log(trainer, {"train/loss": float(loss), "lr": rate})
@@ -150,7 +191,7 @@ def log(trainer: L.Trainer, values: dict[str, float]) -> None:
         logger.log_metrics(values, step=trainer.global_step)
 
 
-class Validation(AfterStep):
+class Validation(Part):
     """Scores the validation split every few steps and keeps the weights of the best step."""
 
     def __init__(self, plan: Plan, model: Backbone, progress: Progress, meter: Meter) -> None:
@@ -159,7 +200,7 @@ class Validation(AfterStep):
         self.best_step: int | None = None
         self.weights: dict[str, Tensor] = {}
 
-    def after(self, trainer: L.Trainer, loss: Tensor, batch: Batch) -> None:
+    def after(self, trainer: L.Trainer, loss: Tensor) -> None:
         step, recipe, task = trainer.global_step, self.plan.recipe, self.plan.task
         if step % recipe.evaluate_every and step != recipe.steps:
             return
@@ -192,12 +233,12 @@ class Validation(AfterStep):
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "best_step": self.best_step, "weights": self.weights}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best, self.best_step = state_dict["best"], state_dict["best_step"]
-        self.weights = state_dict["weights"]
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best, self.best_step = state["best"], state["best_step"]
+        self.weights = state["weights"]
 
 
-class Checkpoints(AfterStep):
+class Checkpoints(Part):
     """Writes a checkpoint every minute (or every n steps), at the end, and when a signal came."""
 
     def __init__(
@@ -208,12 +249,12 @@ class Checkpoints(AfterStep):
         self.resumed: list[int] = []
         self._last = time.monotonic()
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def start(self, trainer: L.Trainer, device: torch.device) -> None:
         self.stop.arm()
         if trainer.global_step:
             self.resumed.append(trainer.global_step)
 
-    def after(self, trainer: L.Trainer, loss: Tensor, batch: Batch) -> None:
+    def after(self, trainer: L.Trainer, loss: Tensor) -> None:
         step, now = trainer.global_step, time.monotonic()
         due = step % self.every == 0 if self.every else now - self._last > MINUTE
         if due or self.stop.signum is not None or step == self.steps:
@@ -225,5 +266,5 @@ class Checkpoints(AfterStep):
     def state_dict(self) -> dict[str, Any]:
         return {"resumed": list(self.resumed)}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.resumed = list(state_dict["resumed"])
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.resumed = list(state["resumed"])

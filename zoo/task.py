@@ -104,7 +104,9 @@ class Task(ABC):
     grid: tuple[int, ...] = ()
     """Lengths at which the test split is also scored: the curve in the record."""
     chance: Mapping[str, float] = {}
-    """What guessing scores, by metric."""
+    """By metric, what a model scores that has learnt nothing of the task's point: by guessing, or
+    by what can be read off without mixing.
+    """
 
     @abstractmethod
     def recipe(self) -> Recipe:

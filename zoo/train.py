@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from zoo.callbacks import Checkpoints, Finite, Logs, Meter, Rekey, Validation
+from zoo.callbacks import Checkpoints, Conductor, Finite, Logs, Meter, Rekey, Validation
 from zoo.checkpoint import AtomicCheckpointIO, newest_good, step_of
 from zoo.errors import ZooError, nearest
 from zoo.model import Backbone
@@ -163,12 +163,14 @@ def train(
         gradient_clip_val=recipe.clip or None,
         logger=loggers(config["loggers"], folder, plan),
         callbacks=[
-            Rekey(config["seed"]),
-            meter,
-            Finite(progress, recipe.steps),
-            Logs(config["log_every"]),
-            validation,
-            saver,
+            Conductor(
+                Rekey(config["seed"]),
+                meter,
+                Finite(progress, recipe.steps),
+                Logs(config["log_every"]),
+                validation,
+                saver,
+            )
         ],
         plugins=[AtomicCheckpointIO()],
         enable_checkpointing=False,

@@ -166,8 +166,7 @@ def test_every_step_has_randomness_of_its_own_and_again_the_same() -> None:
     from zoo.callbacks import Rekey
 
     def drawn(seed: int, step: int) -> float:
-        cpu = SimpleNamespace(device=torch.device("cpu"))
-        Rekey(seed).on_train_batch_start(SimpleNamespace(global_step=step), cpu, None, 0)  # type: ignore[arg-type]
+        Rekey(seed).before(SimpleNamespace(global_step=step))  # type: ignore[arg-type]
         return float(torch.rand(()))
 
     assert drawn(0, 1) == drawn(0, 1)
