@@ -28,7 +28,7 @@ SIZES: Mapping[zoo.Budget, Mapping[str, int]] = {
     "paper": {"train": 96_000, "valid": 2000, "test": 2000},
 }
 RECIPES: Mapping[zoo.Budget, zoo.Recipe] = {
-    "smoke": zoo.Recipe(dim=32, depth=2, steps=20, batch_size=4, lr=2e-3, evaluate_every=20),
+    "smoke": zoo.Recipe(dim=32, depth=2, steps=40, batch_size=8, lr=4e-3, evaluate_every=20),
     "cpu": zoo.Recipe(dim=32, depth=2, steps=2400, batch_size=8, lr=4e-3, evaluate_every=400),
     "gpu": zoo.Recipe(dim=128, depth=4, steps=5000, batch_size=32, lr=1e-3, evaluate_every=500),
     "paper": zoo.Recipe(
