@@ -5,11 +5,10 @@ answers advise `+key`, accept wrong types and suggest nothing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from inspect import Parameter
 from itertools import product
 from threading import Lock
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Any, get_type_hints
 
 from hydra import compose, initialize
 from hydra.core.global_hydra import GlobalHydra
@@ -19,61 +18,17 @@ from hydra.core.singleton import Singleton
 from hydra.errors import HydraException
 from hydra_zen import ZenStore, builds
 from omegaconf import OmegaConf
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from zoo.errors import ZooError, nearest
+from zoo.keys import RunConfig
 from zoo.options import GIVEN, check, defaults, options
 from zoo.registry import Registry, Shelf
 
 GROUPS = {"task": None, "mixer": None, "position": "auto", "channel": "mlp", "block": "prenorm"}
 """Config group -> what is taken when the user names none."""
 HYBRID = "hybrid"
-Logger = Literal["csv", "tensorboard", "wandb", "mlflow", "comet", "neptune"]
 
 COMPOSING = Lock()
-
-
-@dataclass
-class RunConfig:
-    """Keys of one run, the groups first. None: the task's recipe decides, or the plan does."""
-
-    task: Any = None
-    mixer: Any = None
-    position: Any = None
-    channel: Any = None
-    block: Any = None
-    pattern: list[Any] = field(default_factory=list)
-    """Mixers cycled over depth when mixer=hybrid, as [mamba,mamba,{attention:{heads:2}}]."""
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    budget: Literal["auto", "smoke", "cpu", "gpu", "paper"] = "auto"
-    direction: Literal["auto", "causal", "bidirectional"] = "auto"
-    match: str = ""
-    """params:200k, flops:3M (per token) or state:4k: solve the width for this size."""
-    dim: Annotated[int, Field(gt=0, le=65_536)] | None = None
-    depth: Annotated[int, Field(gt=0, le=4_096)] | None = None
-    steps: PositiveInt | None = None
-    batch_size: PositiveInt | None = None
-    lr: PositiveFloat | None = None
-    weight_decay: NonNegativeFloat | None = None
-    warmup: Annotated[float, Field(ge=0, le=1)] | None = None
-    schedule: Literal["cosine", "constant"] | None = None
-    clip: NonNegativeFloat | None = None
-    evaluate_every: PositiveInt | None = None
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["auto", "32", "bf16"] = "auto"
-    deterministic: bool = True
-    workers: NonNegativeInt = 0
-    """Processes that make training batches; the batches are the same for any number."""
-    loggers: list[Logger] = field(default_factory=lambda: ["csv", "tensorboard"])
-    log_every: PositiveInt = 10
-    checkpoint_every: PositiveInt | None = None
-    """Steps; None is once a minute."""
-    force: bool = False
-    """Run again what is finished."""
-
-
-HOUSEKEEPING = ("workers", "loggers", "log_every", "checkpoint_every", "force")
-"""Keys that cannot change a result, and so have no part in the run id."""
 
 
 def resolve(registry: Registry, words: Sequence[str], *, multirun: bool) -> list[dict[str, Any]]:

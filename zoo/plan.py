@@ -12,9 +12,9 @@ from typing import Any
 import torch
 
 from zoo.build import Builder, layers, position_of
-from zoo.config import HOUSEKEEPING
 from zoo.errors import ZooError
 from zoo.identity import digest
+from zoo.keys import HOUSEKEEPING
 from zoo.match import solve
 from zoo.model import Backbone
 from zoo.names import slug

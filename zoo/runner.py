@@ -3,7 +3,6 @@
 import errno
 import os
 import shutil
-import signal
 import time
 import traceback
 from datetime import UTC, datetime
@@ -17,11 +16,11 @@ from filelock import FileLock, Timeout
 from zoo import record as records
 from zoo.build import layers
 from zoo.checkpoint import clear, save
-from zoo.config import HOUSEKEEPING
 from zoo.environment import environment
 from zoo.errors import DataError, DiskFull, Diverged, Killed, ZooError
 from zoo.evaluate import Score, evaluate
 from zoo.identity import digest
+from zoo.keys import HOUSEKEEPING
 from zoo.measure import efficiency, peak_memory
 from zoo.model import Backbone
 from zoo.plan import Plan, plan
@@ -31,10 +30,10 @@ from zoo.registry import load
 from zoo.signals import Stop
 from zoo.task import Split
 from zoo.train import Trained, train
+from zoo.verdict import OUT_OF_MEMORY, verdict
 
 FINISHED: tuple[Status, ...] = ("ok", "diverged")
 """What the same command would only do again; the rest is tried anew."""
-OUT_OF_MEMORY = 5
 
 
 def run(*words: str) -> Record:
@@ -258,21 +257,3 @@ class _Run:
             missing={**self.missing, **missing},
             **{"efficiency": Efficiency(), **self.facts},
         )
-
-
-def verdict(error: BaseException, signum: int | None) -> tuple[Status, int]:
-    """The status and exit code that an exception stands for, a signal having come or not."""
-    if isinstance(error, Killed):
-        return "killed", error.exit_code
-    if signum is not None or isinstance(error, KeyboardInterrupt):
-        return "killed", 128 + (signum or signal.SIGINT)  # whatever the signal broke on its way
-    if isinstance(error, Diverged):
-        return "diverged", error.exit_code
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate" in str(error):
-        return "oom", OUT_OF_MEMORY
-    full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-    if full or (isinstance(error, RuntimeError) and "inline_container" in str(error)):
-        return "failed", DiskFull.exit_code
-    if isinstance(error, ZooError):
-        return "failed", error.exit_code
-    return "failed", 1

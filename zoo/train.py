@@ -14,8 +14,9 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from zoo.callbacks import Checkpoints, Conductor, Finite, Logs, Meter, Rekey, Validation
+from zoo.callbacks import Checkpoints, Finite, Logs, Meter, Rekey, Validation
 from zoo.checkpoint import AtomicCheckpointIO, newest_good, step_of
+from zoo.conductor import Conductor
 from zoo.errors import ZooError, nearest
 from zoo.model import Backbone
 from zoo.plan import Plan

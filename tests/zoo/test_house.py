@@ -13,13 +13,13 @@ FLOORS = [
     {"block", "head"},
     {"task"},
     {"hooks"},
-    {"registry", "options"},
+    {"registry", "options", "keys"},
     {"model", "config"},
     {"match", "testing", "scaffold", "build"},
     {"plan"},
     {"evaluate", "environment"},
     {"measure"},
-    {"signals", "progress", "checkpoint"},
+    {"signals", "progress", "checkpoint", "conductor", "verdict"},
     {"callbacks"},
     {"train"},
     {"runner"},
@@ -82,7 +82,7 @@ def test_a_floor_of_the_core_looks_down_only() -> None:
 
 def test_only_training_imports_lightning() -> None:
     users = {p.stem for p in FILES if any(n.split(".")[0] == "lightning" for n in imports(p))}
-    assert users == {"train", "callbacks", "checkpoint"}
+    assert users == {"train", "callbacks", "checkpoint", "conductor"}
 
 
 def test_shapes_are_checked_in_every_package_of_plugins() -> None:

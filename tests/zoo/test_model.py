@@ -1,12 +1,13 @@
 """The backbone: one trunk for every mixer, hybrids, positions, decoding, optimizer groups."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 import torch
 
 import zoo
 from zoo import registry
+from zoo.build import Builder
 from zoo.config import resolve
 from zoo.model import Backbone, state_bytes
 from zoo.plan import Plan, plan
@@ -157,3 +158,59 @@ def test_flops_of_the_whole_model_match_torchs_counter(mixer: str) -> None:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(tokens)
     assert model.flops(2, 256).matmul == pytest.approx(counter.get_total_flops(), rel=0.02)
+
+
+class Waves(zoo.Task):
+    """Real inputs (b, l, f): which of two frequencies does a series have?"""
+
+    inputs, outputs, max_length, real, budget = 3, 2, 20, True, "smoke"
+
+    def recipe(self) -> zoo.Recipe:
+        return zoo.Recipe(dim=16, depth=2, steps=2, batch_size=2, lr=1e-3)
+
+    def head(self, dim: int) -> zoo.Head:
+        return zoo.PooledHead(dim, self.outputs, "last")
+
+    def train_batch(self, seed: int, step: int, batch_size: int) -> zoo.Batch:
+        source = torch.Generator().manual_seed(seed + step)
+        targets = torch.randint(2, (batch_size,), generator=source)
+        time = torch.linspace(0, 6, self.max_length)[:, None] + torch.arange(self.inputs)
+        return zoo.Batch(torch.sin((targets + 1)[:, None, None] * time), targets)
+
+    def batches(
+        self, split: zoo.Split, batch_size: int, length: int | None = None
+    ) -> Iterator[zoo.Batch]:
+        yield self.train_batch(10**6 + len(split), 0, batch_size)
+
+    def identity(self) -> dict[str, object]:
+        return {"generator": "waves"}
+
+
+@pytest.mark.parametrize("mixer", list(SHELVES.mixers))
+def test_real_inputs_go_through_a_linear_map_and_decode_alike(mixer: str) -> None:
+    one = planned(f"mixer={mixer}", "depth=2")
+    task = Waves()
+    torch.manual_seed(0)
+    model = Builder(SHELVES, one.config, task, causal=True).backbone().eval()
+    batch = task.train_batch(0, 0, 4)
+    logits = model(batch.inputs)
+    assert logits.shape == (4, 2)
+    torch.autograd.backward(task.score(logits, batch)["loss"].mean)
+    assert model.embed.weight.shape == (16, 3)
+    assert model.embed.weight.grad is not None
+    wanted, state = model.features(batch.inputs), model.initial_state(4)
+    for t, row in enumerate(batch.inputs.unbind(1)):
+        x, state = model.step(row, state)
+        torch.testing.assert_close(x, wanted[:, t], rtol=1e-4, atol=1e-4)
+
+
+def test_a_real_task_is_counted_with_its_linear_map() -> None:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.device("meta"):
+        one = planned("mixer=attention", "depth=2")
+        model = Builder(SHELVES, one.config, Waves(), causal=True).backbone()
+        inputs = torch.zeros(2, 20, 3)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(inputs)
+    assert model.flops(2, 20).matmul == counter.get_total_flops()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import zoo
-from zoo.config import HOUSEKEEPING
+from zoo.keys import HOUSEKEEPING
 from zoo.record import Record
 from zoo_leaderboard.column import COLUMNS
 from zoo_leaderboard.label import ASIDE
