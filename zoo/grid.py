@@ -51,11 +51,12 @@ def run_grid(plans: Sequence[Plan], runs: Path) -> Summary:
     """Run what is not finished; a signal ends the run at work and those that wait."""
     summary, context = Summary(), _context()
     child: Any = None
+    at_work = False
 
     def forward(signum: int, frame: FrameType | None) -> None:
         summary.signum = signum
-        if child is not None and child.is_alive():
-            os.kill(child.pid, signum)  # from a terminal it has it already: then this is the second
+        if at_work and child.is_alive():
+            os.kill(child.pid, signum)
 
     before = {s: signal.signal(s, forward) for s in FORWARDED}
     try:
@@ -75,9 +76,11 @@ def run_grid(plans: Sequence[Plan], runs: Path) -> Summary:
             child = context.Process(target=_work, args=(one.config, one.run_id, runs))
             with _held():  # a child that is still importing gets its signal when it can take it
                 child.start()
-            if summary.signum:
+            at_work = True
+            if summary.signum:  # it came while the child was being started
                 os.kill(child.pid, summary.signum)
             child.join()
+            at_work = False
             _note(summary, one, runs, child.exitcode)
     finally:
         for signum, handler in before.items():
