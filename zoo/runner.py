@@ -120,7 +120,7 @@ class _Run:
                     message = str(Killed(code - 128))
                 if code == DiskFull.exit_code:
                     free = shutil.disk_usage(self.folder).free
-                    message = f"{self.folder}: the disk is full, {free:,} bytes are left without the draft"
+                    message = f"{self.folder}: the disk is full; {free:,} bytes are free by now"
                 failure = Failure(type=type(error).__name__, message=message, phase=self.phase)
                 if code in (1, OUT_OF_MEMORY) and not isinstance(error, ZooError):
                     self.keep("traceback.txt", traceback.format_exc())
