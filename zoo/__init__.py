@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo import nn as nn
+    from zoo import ops as ops
     from zoo.block import Block as Block
     from zoo.channel import Channel as Channel
     from zoo.errors import DataError as DataError
@@ -69,8 +70,8 @@ HOME = {
 
 def __getattr__(name: str) -> Any:
     """Import on first use: `zoo --help` must not pay for torch."""
-    if name == "nn":
-        return import_module("zoo.nn")
+    if name in ("nn", "ops"):
+        return import_module(f"zoo.{name}")
     for module, names in HOME.items():
         if name in names:
             value = getattr(import_module(f"zoo.{module}"), name)

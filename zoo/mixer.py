@@ -84,7 +84,7 @@ class Mixer(nn.Module, ABC):
 
     @abstractmethod
     def state_size(self, length: int) -> int:
-        """Numbers carried per sequence after ``length`` tokens of decoding."""
+        """Real numbers carried per sequence after ``length`` tokens (a complex one is two)."""
 
     def parameter_settings(self) -> Mapping[str, Mapping[str, float]]:
         """Parameter name -> optimizer settings of its own, as {"A_log": {"weight_decay": 0.0}}."""

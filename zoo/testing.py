@@ -156,9 +156,15 @@ def check_state_size_is_what_is_carried(subject: Subject) -> None:
         _, state = mixer.step(token, state)
         if done in (1, 7, 40):
             tensors = {t.untyped_storage().data_ptr(): t for t in state_tensors(state)}
-            carried = sum(t.untyped_storage().nbytes() // t.itemsize for t in tensors.values())
+            carried = sum(real_numbers(tensor) for tensor in tensors.values())
             said = mixer.state_size(done)
             require(carried == said, f"state_size({done}) is {said}, {carried} numbers are carried")
+
+
+def real_numbers(tensor: Tensor) -> int:
+    """How many the memory behind a tensor holds; a complex number is two."""
+    numbers = tensor.untyped_storage().nbytes() // tensor.itemsize
+    return numbers * 2 if tensor.is_complex() else numbers
 
 
 def check_flops_match_the_counter(subject: Subject) -> None:

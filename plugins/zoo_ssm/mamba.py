@@ -6,7 +6,6 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from jaxtyping import Float, Int
 from pydantic import PositiveInt
 from torch import Tensor, nn
@@ -81,23 +80,16 @@ class Mamba(zoo.Mixer):
         self, x: Tensor, kernel: zoo.Kernel, state: State | None = None
     ) -> tuple[Tensor, State]:
         """One pass over (b, l, d); without a state it starts from nothing."""
+        before, h = (None, None) if state is None else state
         u, z = self.in_proj(x).chunk(2, dim=-1)  # (b, l, inner) each
-        u = rearrange(u, "b l d -> b d l")
-        if state is None:
-            before, h = None, None
-            u = F.pad(u, (self.conv - 1, 0))
-        else:
-            before, h = state
-            u = torch.cat([before.to(u.dtype), u], dim=-1)
-        window = u[..., u.shape[-1] - self.conv + 1 :]
-        window = window.to(self.in_proj.weight.dtype, copy=True)  # lets go of the rest of u
-        u = rearrange(F.silu(self.conv1d(u)), "b d l -> b l d").contiguous()
+        weight, bias = self.conv1d.weight[:, 0], self.conv1d.bias
+        u, window = zoo.ops.short_conv(u, weight, bias, before, silu=True)
         low, b, c = self.x_proj(u).split([self.rank, self.state, self.state], dim=-1)
         dt = F.linear(low, self.dt_proj.weight)  # the scan adds the bias, in its own precision
         a = -torch.exp(self.A_log.to(self.wide))
         y, h = kernel.run(u, dt, a, b, c, self.D, z, self.dt_proj.bias, h)
         mixed: Tensor = self.out_proj(y)
-        return mixed, (window, h)
+        return mixed, (window.to(self.in_proj.weight.dtype), h)
 
     @property
     def wide(self) -> torch.dtype:
@@ -105,9 +97,9 @@ class Mamba(zoo.Mixer):
         return torch.promote_types(self.in_proj.weight.dtype, torch.float32)
 
     def initial_state(self, batch: int) -> State:
-        """The convolution's last inputs (b, inner, conv - 1), the scan's h (b, inner, n)."""
+        """The convolution's last inputs (b, conv - 1, inner), the scan's h (b, inner, n)."""
         like = self.in_proj.weight
-        window = like.new_zeros(batch, self.inner, self.conv - 1)
+        window = like.new_zeros(batch, self.conv - 1, self.inner)
         return window, like.new_zeros(batch, self.inner, self.state, dtype=self.wide)
 
     def state_size(self, length: int) -> int:

@@ -1,0 +1,94 @@
+"""A causal depthwise convolution over a few tokens, as most modern mixers put before their scan."""
+
+from functools import lru_cache
+from importlib import import_module
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from zoo.kernel import Kernel, pick
+
+LONGEST = 4
+"""The widest filter that causal-conv1d takes."""
+
+
+def short_conv(
+    x: Float[Tensor, "b l d"],
+    weight: Float[Tensor, "d w"],
+    bias: Float[Tensor, " d"] | None = None,
+    window: Float[Tensor, "b before d"] | None = None,
+    *,
+    silu: bool = False,
+) -> tuple[Float[Tensor, "b l d"], Float[Tensor, "b before d"]]:
+    """y_t = bias + sum_i weight_i x_{t-w+1+i}, then SiLU if asked; and the last w - 1 inputs.
+
+    ``window`` is what such a call returned before, from which this one goes on; nothing came
+    before when None. y has the dtype of x. Differentiable in all tensors.
+    """
+    before = weight.shape[1] - 1
+    if window is None:
+        window = x.new_zeros(len(x), before, x.shape[2])
+    padded = torch.cat([window.to(x.dtype), x], dim=1)
+    after = padded[:, padded.shape[1] - before :].clone()  # lets go of the rest
+    y = pick(KERNELS, "auto", x).run(padded, weight, bias, silu)
+    return y, after
+
+
+def portable(
+    padded: Float[Tensor, "b padded d"],
+    weight: Float[Tensor, "d w"],
+    bias: Float[Tensor, " d"] | None,
+    silu: bool,
+) -> Float[Tensor, "b l d"]:
+    """By torch's convolution, which wants the length last."""
+    dtype = padded.dtype
+    weight, bias = weight.to(dtype), None if bias is None else bias.to(dtype)
+    y = F.conv1d(padded.transpose(1, 2), weight[:, None], bias, groups=len(weight))
+    return (F.silu(y) if silu else y).transpose(1, 2)
+
+
+def causal_conv1d(
+    padded: Float[Tensor, "b padded d"],
+    weight: Float[Tensor, "d w"],
+    bias: Float[Tensor, " d"] | None,
+    silu: bool,
+) -> Float[Tensor, "b l d"]:
+    """By the CUDA kernel of Mamba's authors; what it does not take goes the portable way."""
+    width, channels = weight.shape[1], weight.shape[0]
+    if not 2 <= width <= LONGEST or channels % 8:
+        return portable(padded, weight, bias, silu)
+    fused = import_module("causal_conv1d").causal_conv1d_fn
+    dtype = padded.dtype
+    bias = None if bias is None else bias.to(dtype)
+    last = padded.transpose(1, 2)  # length last in name, channels last in memory
+    y: Tensor = fused(last, weight.to(dtype), bias, activation="silu" if silu else None)
+    return y.transpose(1, 2)[:, width - 1 :]
+
+
+@lru_cache(maxsize=1)
+def missing() -> str | None:
+    """Why the CUDA kernel is not here."""
+    try:
+        import_module("causal_conv1d")
+    except Exception as error:  # an ABI mismatch raises more than ImportError
+        why = str(error).partition("\n")[0] or type(error).__name__
+        install = "pip install causal-conv1d --no-build-isolation"
+        return f"causal_conv1d does not import ({why}); {install}"
+    return None
+
+
+def refuses(x: Tensor) -> str | None:
+    """Why the CUDA kernel cannot take this input."""
+    if x.device.type != "cuda":
+        return f"causal_conv1d needs a CUDA device, not {x.device.type}"
+    if x.dtype not in (torch.float32, torch.float16, torch.bfloat16):
+        return f"causal_conv1d takes float32, float16 and bfloat16, not {x.dtype}"
+    return None
+
+
+KERNELS = (
+    Kernel("causal_conv1d", causal_conv1d, missing, refuses),
+    Kernel("torch", portable),
+)
