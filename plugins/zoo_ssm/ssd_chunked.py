@@ -1,0 +1,60 @@
+"""State space duality in plain torch: matrix products inside chunks, a recurrence between them."""
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
+
+CHUNK = 64
+
+
+def chunked(
+    x: Float[Tensor, "b l h p"],
+    log_decay: Float[Tensor, "b l h"],
+    b: Float[Tensor, "b l g n"],
+    c: Float[Tensor, "b l g n"],
+    state: Float[Tensor, "b h n p"],
+    chunk: int = CHUNK,
+) -> tuple[Float[Tensor, "b l h p"], Float[Tensor, "b h n p"]]:
+    """What ``reference`` computes; all tensors of one dtype. Dao and Gu 2024, section 6.
+
+    The last chunk is filled up with tokens that write nothing and forget nothing.
+    """
+    length, groups = x.shape[1], b.shape[2]
+    chunk = min(chunk, length)
+    fill = -length % chunk
+    x, b, c = (F.pad(tensor, (0, 0, 0, 0, 0, fill)) for tensor in (x, b, c))
+    # what forgets more than this forgets all; sums of larger numbers would lose the small ones
+    log_decay = F.pad(log_decay, (0, 0, 0, fill)).clamp(min=-forgotten(x.dtype))
+    x = rearrange(x, "b (k q) (g r) p -> b k g r q p", q=chunk, g=groups)
+    b, c = (rearrange(each, "b (k q) g n -> b k g q n", q=chunk) for each in (b, c))
+    total = rearrange(log_decay, "b (k q) (g r) -> b k g r q", q=chunk, g=groups).cumsum(-1)
+
+    within = (c @ b.transpose(-1, -2))[:, :, :, None] * decays(total)  # (b, k, g, r, q, q)
+    end = total[..., -1:]
+    kept = rearrange(x * torch.exp(end - total)[..., None], "b k g r q p -> b k g q (r p)")
+    written = rearrange(b.transpose(-1, -2) @ kept, "b k g n (r p) -> k b g r n p", p=x.shape[-1])
+    forget = rearrange(torch.exp(end), "b k g r 1 -> k b g r 1 1")
+    state = rearrange(state, "b (g r) n p -> b g r n p", g=groups)
+    before = []
+    for more, decay in zip(written.unbind(), forget.unbind(), strict=True):
+        before.append(state)
+        state = torch.addcmul(more, decay, state)
+    past = rearrange(torch.stack(before, 1), "b k g r n p -> b k g n (r p)")
+    across = rearrange(c @ past, "b k g q (r p) -> b k g r q p", p=x.shape[-1])
+    y = torch.addcmul(within @ x, across, torch.exp(total)[..., None])
+    y = rearrange(y, "b k g r q p -> b (k q) (g r) p")
+    return y[:, :length], rearrange(state, "b g r n p -> b (g r) n p")
+
+
+def decays(total: Float[Tensor, "*k q"]) -> Float[Tensor, "*k q q"]:
+    """exp(total_t - total_s) from token s to token t, 0 where s comes after t."""
+    gap = total[..., :, None] - total[..., None, :]
+    later = torch.ones(gap.shape[-2:], dtype=torch.bool, device=gap.device).triu(1)
+    return torch.exp(gap.masked_fill(later, -torch.inf))
+
+
+def forgotten(dtype: torch.dtype) -> float:
+    """exp of minus this is zero in the precision of ``dtype``."""
+    return 104.0 if torch.finfo(dtype).bits <= 32 else 746.0
