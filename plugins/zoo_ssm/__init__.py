@@ -6,4 +6,7 @@ import zoo
 @zoo.hookimpl
 def zoo_mixers() -> dict[str, str]:
     """Offer the shelf."""
-    return {"mamba": "zoo_ssm.mamba:Mamba"}
+    return {
+        "mamba": "zoo_ssm.mamba:Mamba",
+        "mamba2": "zoo_ssm.mamba2:Mamba2",
+    }

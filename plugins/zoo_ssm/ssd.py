@@ -1,6 +1,7 @@
 """State space duality (SSD), the inner operation of Mamba-2 and Mamba-3, and its kernels."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 
 import torch
@@ -30,8 +31,10 @@ def ssd(
     wide = torch.promote_types(x.dtype, torch.float32)
     if state is None:
         state = x.new_zeros(len(x), x.shape[2], b.shape[3], x.shape[3], dtype=wide)
-    with torch.autocast(x.device.type, enabled=False):
-        inputs = (tensor.to(wide) for tensor in (x, log_decay, b, c, state))
+    inputs = (tensor.to(wide) for tensor in (x, log_decay, b, c, state))
+    device = x.device.type
+    mixed = torch.amp.is_autocast_available(device)  # not on meta
+    with torch.autocast(device, enabled=False) if mixed else nullcontext():
         y, last = scan(*inputs)
     return y.to(x.dtype), last
 

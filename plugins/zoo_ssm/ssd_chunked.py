@@ -6,6 +6,8 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
+import zoo
+
 CHUNK = 64
 
 
@@ -58,3 +60,17 @@ def decays(total: Float[Tensor, "*k q"]) -> Float[Tensor, "*k q q"]:
 def forgotten(dtype: torch.dtype) -> float:
     """exp of minus this is zero in the precision of ``dtype``."""
     return 104.0 if torch.finfo(dtype).bits <= 32 else 746.0
+
+
+def cost(length: int, heads: int, groups: int, state: int, width: int) -> zoo.Flops:
+    """What one row costs: products as written above, with the filled-up chunk.
+
+    Other, by token and head: 3 for each token of the chunk (gap, exponential, product), 3 for each
+    of the p numbers (scaled once, added once), 2 n p a chunk for the recurrence between them.
+    """
+    chunk = min(CHUNK, length)
+    tokens = -(-length // chunk) * chunk
+    inside = groups * chunk * state + heads * chunk * width
+    between = 2 * heads * state * width
+    other = heads * (3 * chunk + 3 * width) * tokens + heads * 2 * state * width * (tokens // chunk)
+    return zoo.Flops(2 * tokens * (inside + between), other)
