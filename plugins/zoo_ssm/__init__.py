@@ -9,4 +9,5 @@ def zoo_mixers() -> dict[str, str]:
     return {
         "mamba": "zoo_ssm.mamba:Mamba",
         "mamba2": "zoo_ssm.mamba2:Mamba2",
+        "mamba3": "zoo_ssm.mamba3:Mamba3",
     }
