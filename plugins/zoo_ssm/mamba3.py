@@ -173,21 +173,23 @@ class Mamba3(zoo.Mixer):
         return self.heads * (self.turning + n * p + self.rank * n + p)
 
     def flops(self, batch: int, length: int) -> zoo.Flops:
-        """The projections, and SSD over ``rank`` tokens for each.
+        """The projections, SSD over ``rank`` tokens for each, and what their ranks see besides.
 
         Other besides SSD's, by token: what B and C take in a head (norm 4, bias 1, turn 6 for a
-        number that turns), 2 (n + p) for each pair of ranks, twice but for the first; 20 for an
-        angle (tanh, sum, sine, cosine), 15 for a head, and by channel skip 2, gate 5, ranks 6,
-        norm 4.
+        pair), 20 for an angle (tanh, sum, sine, cosine), 15 for a head, and by channel skip 2,
+        gate 5, ranks 6, norm 4.
         """
         heads, n, p, rank = self.heads, self.state, self.head_dim, self.rank
-        linear = 2 * self.dim * (sum(self.widths) + self.inner)
-        vectors = 2 * rank * (5 * n + 6 * 2 * self.turning)
-        pairs = (2 * rank - 1) * rank * 2 * (n + p)
-        other = heads * (vectors + pairs + 20 * self.turning + 15) + 17 * rank * self.inner
+        linear = self.dim * (sum(self.widths) + self.inner)
+        besides = 2 * rank * rank * heads * (n + p)
         scan = cost(length * rank, heads, heads, n, p)
+        matmul = 2 * linear + (2 * besides if rank > 1 else 0)
+        vectors = 2 * rank * (5 * n + 6 * self.turning)
+        other = heads * (vectors + 20 * self.turning + 15) + 17 * rank * self.inner
+        if rank == 1:
+            other += besides
         return zoo.Flops(
-            batch * (length * linear + scan.matmul), batch * (length * other + scan.other)
+            batch * (length * matmul + scan.matmul), batch * (length * other + scan.other)
         )
 
     def parameter_settings(self) -> Mapping[str, Mapping[str, float]]:
@@ -197,13 +199,13 @@ class Mamba3(zoo.Mixer):
 def turned(
     angle: Float[Tensor, "b l s"], dt: Float[Tensor, "b l h"], before: Float[Tensor, "b h s"]
 ) -> Float[Tensor, "b l h s"]:
-    """before + sum of pi tanh(angle) dt, in [0, 2 pi).
+    """before + pi sum of tanh(angle) dt, in [0, 2 pi).
 
-    Summed in float64: a long sequence turns thousands of times, of which float32 would keep no
-    fraction worth having.
+    Summed in float64: a long sequence makes thousands of turns, of which float32 would keep no
+    good fraction, nor would a sum of pi rounded to it.
     """
-    turns = (math.pi * torch.tanh(angle))[:, :, None] * dt[..., None]
-    total = before[:, None] + turns.cumsum(1, dtype=torch.float64)
+    halves = torch.tanh(angle)[:, :, None] * dt[..., None]
+    total = before[:, None] + math.pi * halves.cumsum(1, dtype=torch.float64)
     return torch.remainder(total, 2 * math.pi).to(before.dtype)
 
 

@@ -1,10 +1,10 @@
 """Mamba-3's inner operation, the exponential-trapezoidal recurrence, and its kernels."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
@@ -25,7 +25,7 @@ def trapezoid(
     log_decay: Float[Tensor, "b l h"],
     now: Float[Tensor, "b l h"],
     before: Float[Tensor, "b l h"],
-    past: Past | None = None,
+    past: Past,
 ) -> tuple[Float[Tensor, "b l r h p"], Float[Tensor, "b h n p"]]:
     """y_t,i = C_t,i^T S_t of S_t = a_t (S_t-1 + before_t W_t-1) + now_t W_t; and the last S.
 
@@ -34,12 +34,12 @@ def trapezoid(
     at least; y has the dtype of x.
     """
     wide = torch.promote_types(x.dtype, torch.float32)
-    if past is None:
-        state = x.new_zeros(len(x), x.shape[3], b.shape[4], x.shape[4])
-        past = state, torch.zeros_like(b[:, 0]), torch.zeros_like(x[:, 0])
-    x_, b, c, log_decay, now, before = (t.to(wide) for t in (x, b, c, log_decay, now, before))
+    inputs = (tensor.to(wide) for tensor in (x, b, c, log_decay, now, before))
     state, b_before, x_before = (tensor.to(wide) for tensor in past)
-    y, last = run(x_, b, c, log_decay, now, before, (state, b_before, x_before))
+    device = x.device.type
+    mixed = torch.amp.is_autocast_available(device)  # not on meta
+    with torch.autocast(device, enabled=False) if mixed else nullcontext():
+        y, last = run(*inputs, (state, b_before, x_before))
     return y.to(x.dtype), last
 
 
@@ -55,9 +55,10 @@ def reference(
     """The recurrence as the paper writes it, one token at a time, in plain differentiable torch."""
     state, *last = past
     written = outer(*last)
+    weights = [each[..., None, None] for each in (log_decay.exp(), now, before)]
     outputs = []
     for t in range(x.shape[1]):
-        decay, new, old = (w[:, t, :, None, None] for w in (log_decay.exp(), now, before))
+        decay, new, old = (weight[:, t] for weight in weights)
         state = decay * (state + old * written)
         written = outer(b[:, t], x[:, t])
         state = state + new * written
@@ -100,26 +101,25 @@ def by_ssd(
     tokens = (rearrange(each, "b l r h ... -> b (l r) h ...") for each in (late, forget, b_late, c))
     y, last = ssd(*tokens, state)
     y = rearrange(y, "b (l r) h p -> b l r h p", r=rank)
-    y = y + at_once(c, b, x * now[:, :, None, :, None])
-    if rank > 1:
-        y = y + at_once(c, b_late, late, later=True)
+    y = y + within_token(c, b, x * now[:, :, None, :, None], b_late, late)
     return y, last + outer(b[:, -1], x[:, -1]) * now[:, -1, :, None, None]
 
 
-def at_once(
+def within_token(
     c: Float[Tensor, "b l r h n"],
     b: Float[Tensor, "b l r h n"],
     x: Float[Tensor, "b l r h p"],
-    later: bool = False,
+    b_late: Float[Tensor, "b l r h n"],
+    late: Float[Tensor, "b l r h p"],
 ) -> Float[Tensor, "b l r h p"]:
-    """y_i = sum_j (C_i . B_j) x_j inside each token; over the ranks j > i alone if ``later``."""
-    y = x.new_zeros(x.shape)
-    for j in range(x.shape[2]):
-        scores = (c * b[:, :, j : j + 1]).sum(-1, keepdim=True)
-        if later:
-            scores = F.pad(scores[:, :, :j], (0, 0, 0, 0, 0, x.shape[2] - j))
-        y = torch.addcmul(y, scores, x[:, :, j : j + 1])
-    return y
+    """sum_j (C_i . B_j) x_j over all ranks j, and over j > i of what came one token late."""
+    rank = x.shape[2]
+    if rank == 1:
+        return (c * b).sum(-1, keepdim=True) * x
+    ones = x.new_ones(rank, rank)
+    scores = torch.einsum("blihn,bljhn->blhij", c, torch.cat([b, b_late], 2))
+    scores = scores * torch.cat([ones, ones.triu(1)], 1)
+    return torch.einsum("blhij,bljhp->blihp", scores, torch.cat([x, late], 2))
 
 
 KERNELS = (
