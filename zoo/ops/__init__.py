@@ -2,6 +2,6 @@
 
 from zoo.ops import fused as fused
 from zoo.ops.fft_conv import fft_conv as fft_conv
-from zoo.ops.gated_scan import KERNELS as GATED_SCANS
+from zoo.ops.gated_scan import GATED_SCANS as GATED_SCANS
 from zoo.ops.gated_scan import gated_scan as gated_scan
 from zoo.ops.short_conv import short_conv as short_conv
