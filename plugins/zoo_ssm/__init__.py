@@ -10,4 +10,5 @@ def zoo_mixers() -> dict[str, str]:
         "mamba": "zoo_ssm.mamba:Mamba",
         "mamba2": "zoo_ssm.mamba2:Mamba2",
         "mamba3": "zoo_ssm.mamba3:Mamba3",
+        "s4d": "zoo_ssm.s4d:S4D",
     }
