@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import PositiveFloat, PositiveInt
 
 import zoo
-from zoo_ssm.diagonal import DiagonalSSM
+from zoo_ssm.diagonal_ssm import DiagonalSSM
 from zoo_ssm.lti import Layer
 from zoo_ssm.vandermonde import split
 
