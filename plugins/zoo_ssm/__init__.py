@@ -7,8 +7,11 @@ import zoo
 def zoo_mixers() -> dict[str, str]:
     """Offer the shelf."""
     return {
+        "lru": "zoo_ssm.lru:LRU",
         "mamba": "zoo_ssm.mamba:Mamba",
         "mamba2": "zoo_ssm.mamba2:Mamba2",
         "mamba3": "zoo_ssm.mamba3:Mamba3",
+        "s4": "zoo_ssm.s4:S4",
         "s4d": "zoo_ssm.s4d:S4D",
+        "s5": "zoo_ssm.s5:S5",
     }

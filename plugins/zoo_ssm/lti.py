@@ -160,6 +160,7 @@ class Layer(zoo.Mixer):
     family = "ssm"
     directions = frozenset({"causal", "bidirectional"})
     kernels = KERNELS
+    system: LTI
 
     def __init__(self, dim: int, system: LTI) -> None:
         super().__init__()
