@@ -35,12 +35,11 @@ def mamba2_scan(
     the dtype of x.
     """
     wide = torch.promote_types(x.dtype, torch.float32)
-    u, dt, a, skip, dt_bias = (tensor.to(wide) for tensor in (x, dt, a, skip, dt_bias))
-    dt = F.softplus(dt + dt_bias)
+    dt = F.softplus(dt.to(wide) + dt_bias)
     if limit is not None:
         dt = dt.clamp(*limit)
-    y, last = scan.run(u * dt[..., None], dt * a, b, c, state)
-    return torch.addcmul(y, u, skip[:, None]).to(x.dtype), last
+    y, last = scan.run(x, dt * a, b, c, state, scale=dt, skip=skip)
+    return y, last
 
 
 def mamba_ssm(
