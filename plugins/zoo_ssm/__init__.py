@@ -7,6 +7,7 @@ import zoo
 def zoo_mixers() -> dict[str, str]:
     """Offer the shelf."""
     return {
+        "h3": "zoo_ssm.h3:H3",
         "lru": "zoo_ssm.lru:LRU",
         "mamba": "zoo_ssm.mamba:Mamba",
         "mamba2": "zoo_ssm.mamba2:Mamba2",

@@ -47,8 +47,8 @@ class PoleSums(torch.autograd.Function):
         imag = torch.empty_like(real)
         for d, f in blocks(ab, g_re):
             q_re, q_im = quotients(mu_re[d], mu_im[d], g_re[f], g_im[f])
-            u_re, v_re = torch.bmm(ab[d], q_re).split([m, m], 1)
-            u_im, v_im = torch.bmm(ab[d], q_im).split([m, m], 1)
+            u_re, v_re = torch.bmm(ab[d], q_re).chunk(2, 1)
+            u_im, v_im = torch.bmm(ab[d], q_im).chunk(2, 1)
             real[d, :, f] = g_re[f] * u_re - g_im[f] * u_im + v_re
             imag[d, :, f] = g_re[f] * u_im + g_im[f] * u_re + v_im
         return real, imag
