@@ -36,7 +36,7 @@ class Mamba(zoo.Mixer):
         state: PositiveInt = 16,
         conv: PositiveInt = 4,
         expand: PositiveInt = 2,
-        kernel: Literal["auto", "mamba_ssm", "chunked", "reference"] = "auto",
+        kernel: Literal["auto", "mamba_ssm", "numba", "chunked", "reference"] = "auto",
     ) -> None:
         super().__init__()
         if state > LARGEST_STATE:
@@ -81,7 +81,8 @@ class Mamba(zoo.Mixer):
     ) -> tuple[Tensor, State]:
         """One pass over (b, l, d); without a state it starts from nothing."""
         before, h = (None, None) if state is None else state
-        u, z = self.in_proj(x).chunk(2, dim=-1)  # (b, l, inner) each
+        # two products rather than one cut in two: kernels want u and z each contiguous
+        u, z = (F.linear(x, half) for half in self.in_proj.weight.chunk(2))  # (b, l, inner)
         weight, bias = self.conv1d.weight[:, 0], self.conv1d.bias
         u, window = zoo.ops.short_conv(u, weight, bias, before, silu=True)
         low, b, c = self.x_proj(u).split([self.rank, self.state, self.state], dim=-1)

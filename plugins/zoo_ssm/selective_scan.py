@@ -75,6 +75,26 @@ def mamba_ssm(
     return rearrange(y, "b d l -> b l d"), last
 
 
+def numba(
+    u: Float[Tensor, "b l d"],
+    dt: Float[Tensor, "b l d"],
+    a: Float[Tensor, "d n"],
+    b: Float[Tensor, "b l n"],
+    c: Float[Tensor, "b l n"],
+    skip: Float[Tensor, " d"],
+    z: Float[Tensor, "b l d"],
+    dt_bias: Float[Tensor, " d"],
+    state: Float[Tensor, "b d n"] | None = None,
+) -> tuple[Float[Tensor, "b l d"], Float[Tensor, "b d n"]]:
+    """The same in one compiled pass; float32 inside, or float64 where that came."""
+    wide = torch.promote_types(u.dtype, torch.float32)
+    if state is None:
+        state = u.new_zeros(len(u), *a.shape)
+    tensors = (x.to(wide) for x in (u, dt, a, b, c, skip, z, dt_bias, state))
+    y, last, _ = import_module("zoo_ssm.selective_scan_compiled").scan(*tensors)
+    return y.to(u.dtype), last
+
+
 @lru_cache(maxsize=1)
 def missing() -> str | None:
     """Why the CUDA kernel is not here. Its extension is tried by itself.
@@ -102,6 +122,7 @@ def refuses(x: Tensor) -> str | None:
 
 KERNELS = (
     zoo.Kernel("mamba_ssm", mamba_ssm, missing, refuses),
+    zoo.Kernel("numba", numba, zoo.ops.fused.missing, zoo.ops.fused.refuses),
     zoo.Kernel("chunked", partial(selective_scan, chunked)),
     zoo.Kernel("reference", partial(selective_scan, reference)),
 )

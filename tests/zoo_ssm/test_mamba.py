@@ -1,6 +1,7 @@
 """The mixer: names, initialisation, decoding, precision, costs."""
 
 import math
+import sys
 from typing import Any
 
 import pytest
@@ -54,7 +55,7 @@ def test_dynamics_start_as_in_the_paper() -> None:
     assert 0.45 * bound < weight.mean() < 0.55 * bound
 
 
-@pytest.mark.parametrize("kernel", ["chunked", "reference"])
+@pytest.mark.parametrize("kernel", ["numba", "chunked", "reference"])
 @pytest.mark.parametrize(
     "options",
     [{}, {"conv": 1}, {"state": 1}, {"conv": 2, "expand": 1, "state": 3}],
@@ -73,7 +74,7 @@ def test_steps_equal_forward(kernel: str, options: dict[str, Any], batch: int, l
         assert carried(state) == batch * mixer.state_size(t + 1)
 
 
-@pytest.mark.parametrize("kernel", ["chunked", "reference"])
+@pytest.mark.parametrize("kernel", ["numba", "chunked", "reference"])
 @pytest.mark.parametrize("state_size", [1, 16])
 def test_prefill_and_steps_equal_one_pass(kernel: str, state_size: int) -> None:
     mixer = build(kernel=kernel, state=state_size)
@@ -101,18 +102,20 @@ def test_gradients_flow_through_the_prefilled_state() -> None:
 
 
 def test_kernels_agree_in_outputs_and_all_gradients() -> None:
-    chunked, reference = build(kernel="chunked").double(), build(kernel="reference").double()
+    fused, chunked = build(kernel="numba").double(), build(kernel="chunked").double()
+    reference = build(kernel="reference").double()
     x = torch.randn(2, 70, 8, dtype=torch.float64)
     weight = torch.randn_like(x)
     found: list[list[Tensor]] = []
-    for mixer in (chunked, reference):
+    for mixer in (fused, chunked, reference):
         y = mixer(x)
         torch.autograd.backward((y * weight).sum())
         grads = [p.grad for p in mixer.parameters() if p.grad is not None]
         assert len(grads) == 9
         found.append([y, *grads])
         assert mixer.kernel_ran == mixer.kernel
-    torch.testing.assert_close(found[0], found[1])
+    torch.testing.assert_close(found[0], found[2])
+    torch.testing.assert_close(found[1], found[2])
 
 
 def test_the_future_and_the_padding_do_not_reach_the_past() -> None:
@@ -195,10 +198,21 @@ def test_a_kernel_that_cannot_run_says_what_to_install() -> None:
         build(kernel="mamba_ssm")(torch.randn(1, 3, 8))
 
 
-def test_auto_takes_the_chunked_kernel_on_a_cpu() -> None:
-    mixer = build()
-    mixer(torch.randn(1, 3, 8))
+def test_auto_takes_the_compiled_kernel_on_a_cpu_and_torch_without_numba(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mixer, x = build(), torch.randn(1, 30, 8)
+    y = mixer(x)
+    assert mixer.kernel_ran == "numba"
+    zoo.ops.fused.missing.cache_clear()
+    monkeypatch.setitem(sys.modules, "numba", None)
+    plain = mixer(x)
     assert mixer.kernel_ran == "chunked"
+    torch.testing.assert_close(plain, y)
+    with pytest.raises(zoo.ZooError, match=r"numba cannot run here: .*pip install 'mixer-zoo\[cpu"):
+        build(kernel="numba")(x)
+    monkeypatch.undo()
+    zoo.ops.fused.missing.cache_clear()
 
 
 def test_a_state_beyond_the_kernels_is_refused() -> None:

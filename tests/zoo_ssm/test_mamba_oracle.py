@@ -7,7 +7,7 @@ from mambapy.mamba import MambaBlock, MambaConfig
 from zoo_ssm.mamba import Mamba
 
 
-@pytest.mark.parametrize("kernel", ["chunked", "reference"])
+@pytest.mark.parametrize("kernel", ["numba", "chunked", "reference"])
 @pytest.mark.parametrize("pscan", [True, False], ids=["pscan", "sequential"])
 @pytest.mark.parametrize(
     ("batch", "length", "dim", "state", "conv", "expand"),

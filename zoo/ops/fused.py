@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from importlib import import_module
+from inspect import unwrap
 from itertools import pairwise
 from typing import Any
 
@@ -57,7 +58,7 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     Where neither can be written it is compiled in every process anew. Numba sees a change of the
     file of ``function`` itself, not of functions it calls elsewhere: keep those in one file.
     """
-    numba = import_module("numba")
+    numba, function = import_module("numba"), unwrap(function)  # a checker's shell, in tests
     options = {"nogil": True, "fastmath": FASTMATH, "error_model": "numpy"}
     try:
         compiled: Callable[..., Any] = numba.njit(cache=True, **options)(function)

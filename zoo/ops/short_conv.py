@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zoo.kernel import Kernel, pick
+from zoo.ops import fused
 
 LONGEST = 4
 """The widest filter that causal-conv1d takes."""
@@ -67,6 +68,21 @@ def causal_conv1d(
     return y.transpose(1, 2)[:, width - 1 :]
 
 
+def numba(
+    padded: Float[Tensor, "b padded d"],
+    weight: Float[Tensor, "d w"],
+    bias: Float[Tensor, " d"] | None,
+    silu: bool,
+) -> Float[Tensor, "b l d"]:
+    """In one compiled pass; float32 inside, or float64 where that came."""
+    dtype = padded.dtype
+    bias = weight.new_zeros(len(weight)) if bias is None else bias
+    wide = torch.promote_types(dtype, torch.float32)
+    conv = import_module("zoo.ops.short_conv_numba").conv
+    y: Tensor = conv(padded.to(wide), weight.to(wide), bias.to(wide), silu)
+    return y.to(dtype)
+
+
 @lru_cache(maxsize=1)
 def missing() -> str | None:
     """Why the CUDA kernel is not here."""
@@ -90,5 +106,6 @@ def refuses(x: Tensor) -> str | None:
 
 KERNELS = (
     Kernel("causal_conv1d", causal_conv1d, missing, refuses),
+    Kernel("numba", numba, fused.missing, fused.refuses),
     Kernel("torch", portable),
 )
