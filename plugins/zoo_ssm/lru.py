@@ -11,7 +11,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 import zoo
-from zoo_ssm.diagonal import drive, read
+from zoo_ssm.complex_maps import drive, read
 
 
 class LRU(zoo.Mixer):

@@ -12,7 +12,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 import zoo
-from zoo_ssm.diagonal import drive, read
+from zoo_ssm.complex_maps import drive, read
 from zoo_ssm.hippo import Array, legs, low_rank
 
 DT_MIN, DT_MAX = 1e-3, 0.1
