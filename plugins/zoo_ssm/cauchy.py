@@ -28,10 +28,14 @@ def pole_sums(
 
     Never holds (d, n, f) at once, also not for the backward pass.
     """
-    a, b = 2 * weight.real, -2 * (weight * pole.conj()[:, None]).real
-    ab = torch.cat([a, b], 1)
-    sums = PoleSums.apply(ab, pole.real, pole.imag, points.real, points.imag)  # type: ignore[no-untyped-call]
+    sums = PoleSums.apply(*real_parts(weight, pole, points))  # type: ignore[no-untyped-call]
     return torch.complex(*sums)
+
+
+def real_parts(weight: Tensor, pole: Tensor, points: Tensor) -> tuple[Tensor, ...]:
+    """[a; b] (d, 2m, n), mu (d, n) and g (f), as real and imaginary parts where complex."""
+    a, b = 2 * weight.real, -2 * (weight * pole.conj()[:, None]).real
+    return torch.cat([a, b], 1), pole.real, pole.imag, points.real, points.imag
 
 
 class PoleSums(torch.autograd.Function):

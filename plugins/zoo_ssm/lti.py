@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -130,10 +130,11 @@ def kernel(
     name: str,
     whole: Callable[[LTI, Tensor], Tensor],
     after: Callable[[LTI, Tensor, Tensor], tuple[Tensor, Tensor]],
+    **conditions: Callable[..., str | None],
 ) -> zoo.Kernel:
     """All outputs without a state; with one, the causal outputs and the state after them.
 
-    Autocast would round the taps and the state, so it ends here.
+    ``conditions`` are those of a Kernel. Autocast would round taps and state, so it ends here.
     """
 
     def run(system: LTI, u: Tensor, state: Tensor | None = None) -> Any:
@@ -141,7 +142,7 @@ def kernel(
         with torch.autocast(u.device.type, enabled=False) if able else nullcontext():
             return whole(system, u) if state is None else after(system, u, state)
 
-    return zoo.Kernel(name, run)
+    return zoo.Kernel(name, run, **conditions)
 
 
 KERNELS = (
@@ -159,7 +160,7 @@ class Layer(zoo.Mixer):
 
     family = "ssm"
     directions = frozenset({"causal", "bidirectional"})
-    kernels = KERNELS
+    kernels: ClassVar[tuple[zoo.Kernel, ...]] = KERNELS
     system: LTI
 
     def __init__(self, dim: int, system: LTI) -> None:

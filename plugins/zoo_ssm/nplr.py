@@ -1,6 +1,8 @@
 """The normal plus low-rank state space model of S4."""
 
 import math
+from collections.abc import Callable
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import torch
@@ -8,11 +10,14 @@ from einops import rearrange
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
+import zoo
 from zoo_ssm.cauchy import pole_sums
 from zoo_ssm.diagonal_ssm import DiagonalSSM
 from zoo_ssm.hippo import dplr
-from zoo_ssm.lti import Blocks
+from zoo_ssm.lti import KERNELS as PORTABLE
+from zoo_ssm.lti import Blocks, in_blocks, kernel
 
+Sums = Callable[[Tensor, Tensor, Tensor], Tensor]
 PAIR = 2.0
 """A sum over half the states counts twice its real part."""
 
@@ -56,7 +61,7 @@ class NPLR(DiagonalSSM):
         """p: P for a step of two."""
         return torch.view_as_complex(self.P.double()) * torch.sqrt(dt / 2)
 
-    def taps(self, length: int) -> Float[Tensor, "way d l"]:
+    def taps(self, length: int, sums: Sums = pole_sums) -> Float[Tensor, "way d l"]:
         dt, a, b, c = self.continuous()
         c, p, mu = c / PAIR, self.low_rank(dt), dt * a / 2
         size, radius = self.circle(length)
@@ -64,9 +69,9 @@ class NPLR(DiagonalSSM):
         z = torch.polar(torch.full_like(turn, radius), -2 * math.pi * turn)
         left, right = torch.cat([c, p.conj()[None]]), torch.stack([b * dt, p])
         weight = rearrange(left[:, None] * right, "left right d n -> d (left right) n")
-        sums = pole_sums(weight, mu, (1 - z) / (1 + z))
-        sums = rearrange(sums, "d (left right) f -> left right d f", right=2)
-        cb, cp, pb, pp = sums[:-1, 0], sums[:-1, 1], sums[-1, 0], sums[-1, 1]
+        every = sums(weight, mu, (1 - z) / (1 + z))
+        every = rearrange(every, "d (left right) f -> left right d f", right=2)
+        cb, cp, pb, pp = every[:-1, 0], every[:-1, 1], every[-1, 0], every[-1, 1]
         spectrum = (cb - cp * (pb / (1 + pp))) / (1 + z)
         grown = torch.fft.irfft(spectrum, n=size)[..., :length]
         shrink = radius ** -torch.arange(length, dtype=torch.float64, device=mu.device)
@@ -127,10 +132,29 @@ class NPLR(DiagonalSSM):
 
     def dense(self) -> tuple[Tensor, Tensor, Tensor]:
         """A (d, n, n), B and C (d, n) on real states: what one step makes of every unit vector."""
-        fine, n, like = self.fine(), self.state, self.log_dt
-        unit = torch.eye(n, dtype=torch.float64, device=like.device)
-        units = self.from_real(unit[:, None].expand(n, self.channels, n))
-        a = self.to_real(self.advance(fine, units.real[..., 0] * 0, units)[1])
-        b = self.to_real(self.advance(fine, like.new_ones(1, len(like)), units[:1] * 0)[1])
+        fine, n, d = self.fine(), self.state, self.channels
+        unit = torch.eye(n, dtype=torch.float64, device=self.log_dt.device)
+        units = self.from_real(unit[:, None].expand(n, d, n))
+        a = self.to_real(self.advance(fine, unit.new_zeros(n, d), units)[1])
+        b = self.to_real(self.advance(fine, unit.new_ones(1, d), torch.zeros_like(units[:1]))[1])
         c = torch.cat([fine.c[0].real, -fine.c[0].imag], -1)
         return a.permute(1, 2, 0).to(self.wide), b[0].to(self.wide), c.to(self.wide)
+
+
+def compiled(system: Any, u: Float[Tensor, "b l d"]) -> Float[Tensor, "b l d"]:
+    """``convolution`` with the sums over poles in one compiled pass."""
+    sums = import_module("zoo_ssm.cauchy_numba").pole_sums
+    y: Tensor = zoo.ops.fft_conv(u, *system.taps(u.shape[1], sums))
+    return y
+
+
+KERNELS = (
+    kernel(
+        "numba",
+        compiled,
+        in_blocks,
+        missing=zoo.ops.fused.missing,
+        refuses=zoo.ops.fused.refuses,
+    ),
+    *PORTABLE,
+)

@@ -6,7 +6,7 @@ from pydantic import PositiveFloat, PositiveInt
 
 import zoo
 from zoo_ssm.lti import Layer
-from zoo_ssm.nplr import NPLR
+from zoo_ssm.nplr import KERNELS, NPLR
 
 
 class S4(Layer):
@@ -18,6 +18,7 @@ class S4(Layer):
     """
 
     paper = "Gu, Goel and Re 2021, arXiv:2111.00396"
+    kernels = KERNELS
     system: NPLR
 
     def __init__(
@@ -27,7 +28,7 @@ class S4(Layer):
         state: PositiveInt = 64,
         dt_min: PositiveFloat = 0.001,
         dt_max: PositiveFloat = 0.1,
-        kernel: Literal["auto", "convolution", "reference"] = "auto",
+        kernel: Literal["auto", "numba", "convolution", "reference"] = "auto",
         causal: bool = True,
     ) -> None:
         super().__init__(dim, NPLR(dim, state, (dt_min, dt_max), 1 if causal else 2))
