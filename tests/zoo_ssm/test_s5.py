@@ -12,7 +12,7 @@ from torch import Tensor
 
 import zoo
 from zoo.testing import conformance
-from zoo_ssm.s5 import S5
+from zoo_ssm.s5 import S5, normal_part
 
 KERNELS = [kernel.name for kernel in S5.kernels]
 
@@ -173,6 +173,10 @@ def test_eigenvalues_start_as_those_of_the_normal_part_of_legs(state: int, block
 def test_b_and_c_start_real_in_hippos_own_basis_with_the_authors_spread() -> None:
     """B = V^* b for a real b: then |B|^2 over pairs is half of |b|^2, of variance 1 / n each."""
     mixer = build(400, state=32, blocks=2)
+    _, v = normal_part(16)
+    b = 2 * (v @ torch.view_as_complex(mixer.B.detach()).numpy().reshape(2, 8, 400)).real
+    bound = 2 / math.sqrt(32) / 0.8796  # draws are cut at two; rotated they would reach further
+    assert 0.98 * bound < np.abs(b).max() < 1.001 * bound
     sizes = mixer.B.detach().square().sum((0, 2))  # by input channel: half of chi^2 / n
     assert float(sizes.mean()) == pytest.approx(0.5, rel=0.03)
     sizes = mixer.C.detach().square().sum((1, 2))  # re and im each of variance 1 / n
