@@ -22,7 +22,7 @@ class LRU(zoo.Mixer):
 
     ``state`` complex numbers for the whole layer, |lambda| < 1 whatever is learnt. It starts with
     lambda uniform on the ring from ``r_min`` to ``r_max``, with phases up to ``max_phase``. The
-    output stage is the paper's (section 3 and figure 1, less dropout). Raises ZooError when r_min
+    output stage is the paper's (figure 1, less dropout). Raises ZooError when r_min
     is not below r_max.
     """
 
@@ -57,7 +57,7 @@ class LRU(zoo.Mixer):
     def reset_ring(self, r_min: float, r_max: float, max_phase: float) -> None:
         """|lambda|^2 uniform in [r_min^2, r_max^2]; gamma such that noise gives states of size 1.
 
-        Lemma 3.2 and section 3.4. In double precision: gamma is nearly nothing near the circle.
+        Lemma 3.2 and the normalisation of section 3.4. In double precision: gamma is nearly nothing near the circle.
         """
         u = torch.rand(self.state, dtype=torch.float64).clamp(1e-6, 1 - 1e-6)
         squared = r_min**2 + u * (r_max**2 - r_min**2)
@@ -122,6 +122,6 @@ class LRU(zoo.Mixer):
         return zoo.Flops(batch * length * matmul, batch * length * other)
 
     def parameter_settings(self) -> Mapping[str, Mapping[str, float]]:
-        """No decay on the dynamics and B, as in the paper (appendix E)."""
+        """No decay on the dynamics and B, as Zucchet's minimal-LRU has it."""
         names = ("nu_log", "theta_log", "gamma_log", "B")
         return {name: {"weight_decay": 0.0} for name in names}

@@ -26,7 +26,7 @@ def test_every_promise_is_kept(check: Any) -> None:
 
 
 def by_hand(mixer: LRU, x: Tensor) -> np.ndarray[Any, Any]:
-    """The paper's equations 1 and 7 token by token in NumPy, complex128, and its output stage."""
+    """The paper's recurrence token by token in NumPy, complex128, and its output stage."""
     p = {name: value.detach().double().numpy() for name, value in mixer.named_parameters()}
     eigenvalues = np.exp(-np.exp(p["nu_log"]) + 1j * np.exp(p["theta_log"]))
     b = np.exp(p["gamma_log"])[:, None] * (p["B"][..., 0] + 1j * p["B"][..., 1])
