@@ -57,7 +57,7 @@ class LRU(zoo.Mixer):
     def reset_ring(self, r_min: float, r_max: float, max_phase: float) -> None:
         """|lambda|^2 uniform in [r_min^2, r_max^2]; gamma such that noise gives states of size 1.
 
-        Lemma 3.2 and the normalisation of section 3.4. In double precision: gamma is nearly nothing near the circle.
+        In double precision: near the circle gamma is nearly nothing.
         """
         u = torch.rand(self.state, dtype=torch.float64).clamp(1e-6, 1 - 1e-6)
         squared = r_min**2 + u * (r_max**2 - r_min**2)
