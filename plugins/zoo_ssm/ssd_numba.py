@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
@@ -28,13 +29,14 @@ def ssd(
     x (b l h p), scale and log_decay (b l h), b and c (b l g n), skip (h), state (b h n p), of one
     dtype, float32 or float64; the kept states are (b, l / SPAN, h, n, p).
     """
-    y, last, kept = empty(x, state)
     lanes = kernels.lanes(x.shape[3])
-    tasks = x.shape[0] * x.shape[2] * -(-x.shape[3] // lanes)
+    x, state, width = padded(x, lanes), padded(state, lanes), x.shape[3]
+    y, last, kept = empty(x, state)
+    tasks = x.shape[0] * x.shape[2] * x.shape[3] // lanes
     inputs = zoo.ops.fused.arrays(x, scale, log_decay.exp(), b, c, skip, state)
     outputs = zoo.ops.fused.arrays(y, last, kept)
     zoo.ops.fused.share(kernels.forward(lanes), tasks, *inputs, SPAN, *outputs)
-    return y, last, kept
+    return cut(y, width), cut(last, width), cut(kept, width)
 
 
 @torch.library.custom_op("zoo::ssd_backward", mutates_args=(), device_types="cpu")
@@ -51,34 +53,73 @@ def ssd_backward(
     dlast: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """What losses dy and dlast on the two outputs give to the seven inputs."""
-    arrays, share = zoo.ops.fused.arrays, zoo.ops.fused.share
-    batch, _, heads, width = x.shape
-    groups, n = b.shape[2:]
-    inputs = list(arrays(x, scale, log_decay.exp(), b, c, skip))
-    x_, scale_, decay_, b_, c_, _ = inputs
-    first, kept_, dy_, dlast_ = arrays(state, kept, dy, dlast)
+    decay = log_decay.exp()
+    along_p = (x, scale, decay, b, c, skip, kept, dy, dlast)
+    dx, dscale, dskip, start, dstate = own_gradients(*along_p)
+    dc, to_c = shared_gradient(c, b, x, dy, scale, decay, state, False)
+    db, to_b = shared_gradient(b, c, dy, x, scale, decay, dlast, True)
+    return dx, dscale, slopes(start, to_b - to_c), db, dc, dskip, dstate
 
-    lanes = kernels.lanes(width)
-    blocks = -(-width // lanes)
-    dx, dstate = (
-        torch.empty_like(like, memory_format=torch.contiguous_format) for like in (x, state)
-    )
-    dscale, slope = x.new_empty(blocks, *scale.shape), x.new_empty(blocks, *kept.shape[:3])
+
+def own_gradients(
+    x: Tensor,
+    scale: Tensor,
+    decay: Tensor,
+    b: Tensor,
+    c: Tensor,
+    skip: Tensor,
+    kept: Tensor,
+    dy: Tensor,
+    dlast: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Of x, scale, skip, log_decay at the first token of every span, and the first state."""
+    width, lanes = x.shape[3], kernels.lanes(x.shape[3])
+    x, kept, dy, dlast = (padded(tensor, lanes) for tensor in (x, kept, dy, dlast))
+    batch, _, heads, full = x.shape
+    blocks = full // lanes
+    dx, dstate = x.new_empty(x.shape), x.new_empty(dlast.shape)
+    dscale, start = x.new_empty(blocks, *scale.shape), x.new_empty(blocks, *kept.shape[:3])
     dskip = x.new_empty(blocks, batch, heads)
-    outputs = arrays(dx, dscale, dskip, slope, dstate)
-    tasks = batch * heads * blocks
-    share(kernels.backward(lanes), tasks, *inputs, SPAN, kept_, dy_, dlast_, *outputs)
+    inputs = zoo.ops.fused.arrays(x, scale, decay, b, c, skip)
+    others = zoo.ops.fused.arrays(kept, dy, dlast, dx, dscale, dskip, start, dstate)
+    run = kernels.backward(lanes)
+    zoo.ops.fused.share(run, batch * heads * blocks, *inputs, SPAN, *others)
+    sums = dscale.sum(0), dskip.sum((0, 1)), start.sum(0)
+    return cut(dx, width), *sums, cut(dstate, width)
 
-    lanes = kernels.lanes(n)
-    blocks = -(-n // lanes)
-    run, tasks = kernels.shared(lanes), batch * groups * blocks
-    db, dc = (torch.empty_like(like, memory_format=torch.contiguous_format) for like in (b, c))
-    to_b, to_c = (x.new_empty(blocks, *scale.shape) for _ in range(2))
-    share(run, tasks, c_, scale_, decay_, b_, x_, dy_, first, False, *arrays(dc, to_c))
-    share(run, tasks, b_, scale_, decay_, c_, dy_, x_, dlast_, True, *arrays(db, to_b))
 
-    d_log = slopes(slope.sum(0), (to_b - to_c).sum(0))
-    return dx, dscale.sum(0), d_log, db, dc, dskip.sum((0, 1)), dstate
+def shared_gradient(
+    own: Tensor,
+    other: Tensor,
+    put: Tensor,
+    take: Tensor,
+    scale: Tensor,
+    decay: Tensor,
+    state: Tensor,
+    reverse: bool,
+) -> tuple[Tensor, Tensor]:
+    """Of C, or in reverse of B, and its product with that by head (b l h)."""
+    width, lanes = own.shape[3], kernels.lanes(own.shape[3])
+    own, other = padded(own, lanes), padded(other, lanes)
+    state = padded(state.transpose(2, 3), lanes).transpose(2, 3)
+    grad, blocks = own.new_empty(own.shape), own.shape[3] // lanes
+    dots = own.new_empty(blocks, *scale.shape)
+    inputs = zoo.ops.fused.arrays(own, other, put, take, scale, decay, state)
+    outputs = zoo.ops.fused.arrays(grad, dots)
+    tasks = own.shape[0] * own.shape[2] * blocks
+    zoo.ops.fused.share(kernels.shared(lanes), tasks, *inputs, reverse, *outputs)
+    return cut(grad, width), dots.sum(0)
+
+
+def padded(tensor: Tensor, lanes: int) -> Tensor:
+    """The last axis filled up with zeros to whole blocks of lanes."""
+    fill = -tensor.shape[-1] % lanes
+    return F.pad(tensor, (0, fill)) if fill else tensor
+
+
+def cut(tensor: Tensor, width: int) -> Tensor:
+    """The last axis without what ``padded`` added."""
+    return tensor if tensor.shape[-1] == width else tensor[..., :width].contiguous()
 
 
 def slopes(start: Tensor, change: Tensor) -> Tensor:
@@ -88,7 +129,7 @@ def slopes(start: Tensor, change: Tensor) -> Tensor:
     follows from the other. Over a span alone, since the sum collects what both were rounded by.
     """
     length = change.shape[1]
-    change = torch.nn.functional.pad(change, (0, 0, 1, -length % SPAN - 1))
+    change = F.pad(change, (0, 0, 1, -length % SPAN - 1))
     change = change.reshape(len(change), -1, SPAN, change.shape[2])
     change[:, :, 0] = start
     return change.cumsum(2).flatten(1, 2)[:, :length].contiguous()
