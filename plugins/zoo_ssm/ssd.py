@@ -30,7 +30,7 @@ def ssd(
 ) -> tuple[Float[Tensor, "b l h p"], Float[Tensor, "b h n p"]]:
     """S_t = exp(log_decay_t) S_{t-1} + B_t scale_t x_t^T, y_t = C_t^T S_t + skip x_t; the last S.
 
-    ``log_decay`` is at most 0; without ``scale`` it is 1, without ``skip`` 0. Head i belongs to
+    ``log_decay`` is finite and at most 0; without ``scale`` it is 1, without ``skip`` 0. Head i belongs to
     group i // (h / g). Computed and carried in float32 at least, whatever comes in and whatever
     autocast says; y has the dtype of x.
     """

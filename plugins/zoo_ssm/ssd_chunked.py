@@ -27,39 +27,32 @@ def chunked(
     chunk = min(chunk, length)
     fill = -length % chunk
     x, b, c = (F.pad(tensor, (0, 0, 0, 0, 0, fill)) for tensor in (x, b, c))
-    # what forgets more than this forgets all; sums of larger numbers would lose the small ones
-    log_decay = F.pad(log_decay, (0, 0, 0, fill)).clamp(min=-forgotten(x.dtype))
+    log_decay = F.pad(log_decay, (0, 0, 0, fill))
     x = rearrange(x, "b (k q) (g r) p -> b k g r q p", q=chunk, g=groups)
     b, c = (rearrange(each, "b (k q) g n -> b k g q n", q=chunk) for each in (b, c))
-    total = rearrange(log_decay, "b (k q) (g r) -> b k g r q", q=chunk, g=groups).cumsum(-1)
+    # a decay between two tokens is a difference of these: wide, or a large one drowns a small one
+    total = rearrange(log_decay.double(), "b (k q) (g r) -> b k g r q", q=chunk, g=groups).cumsum(
+        -1
+    )
 
-    within = (c @ b.transpose(-1, -2))[:, :, :, None] * decays(total)  # (b, k, g, r, q, q)
-    end = total[..., -1:]
-    kept = rearrange(x * torch.exp(end - total)[..., None], "b k g r q p -> b k g q (r p)")
+    gap = (total[..., :, None] - total[..., None, :]).to(x.dtype)  # (b, k, g, r, q, q)
+    later = torch.ones(chunk, chunk, dtype=torch.bool, device=x.device).triu(1)
+    decay = torch.exp(gap.masked_fill(later, -torch.inf))  # from token s to token t
+    since, until = torch.exp(total).to(x.dtype), torch.exp(total[..., -1:] - total).to(x.dtype)
+    within = (c @ b.transpose(-1, -2))[:, :, :, None] * decay
+    kept = rearrange(x * until[..., None], "b k g r q p -> b k g q (r p)")
     written = rearrange(b.transpose(-1, -2) @ kept, "b k g n (r p) -> k b g r n p", p=x.shape[-1])
-    forget = rearrange(torch.exp(end), "b k g r 1 -> k b g r 1 1")
+    forget = rearrange(since[..., -1:], "b k g r 1 -> k b g r 1 1")
     state = rearrange(state, "b (g r) n p -> b g r n p", g=groups)
     before = []
-    for more, decay in zip(written.unbind(), forget.unbind(), strict=True):
+    for more, left in zip(written.unbind(), forget.unbind(), strict=True):
         before.append(state)
-        state = torch.addcmul(more, decay, state)
+        state = torch.addcmul(more, left, state)
     past = rearrange(torch.stack(before, 1), "b k g r n p -> b k g n (r p)")
     across = rearrange(c @ past, "b k g q (r p) -> b k g r q p", p=x.shape[-1])
-    y = torch.addcmul(within @ x, across, torch.exp(total)[..., None])
+    y = torch.addcmul(within @ x, across, since[..., None])
     y = rearrange(y, "b k g r q p -> b (k q) (g r) p")
     return y[:, :length], rearrange(state, "b g r n p -> b (g r) n p")
-
-
-def decays(total: Float[Tensor, "*k q"]) -> Float[Tensor, "*k q q"]:
-    """exp(total_t - total_s) from token s to token t, 0 where s comes after t."""
-    gap = total[..., :, None] - total[..., None, :]
-    later = torch.ones(gap.shape[-2:], dtype=torch.bool, device=gap.device).triu(1)
-    return torch.exp(gap.masked_fill(later, -torch.inf))
-
-
-def forgotten(dtype: torch.dtype) -> float:
-    """exp of minus this is zero in the precision of ``dtype``."""
-    return 104.0 if torch.finfo(dtype).bits <= 32 else 746.0
 
 
 def cost(length: int, heads: int, groups: int, state: int, width: int) -> zoo.Flops:
