@@ -5,7 +5,8 @@ from contextlib import nullcontext
 from functools import partial
 
 import torch
-from einops import rearrange
+import torch.nn.functional as F
+from einops import rearrange, repeat
 from jaxtyping import Float
 from torch import Tensor
 
@@ -92,34 +93,33 @@ def by_ssd(
     state, b_before, x_before = past
     rank = x.shape[2]
     left = torch.cat([torch.zeros_like(now[:, :1]), now[:, :-1]], 1)  # S holds its own share
-    weight = (log_decay.exp() * (left + before))[:, :, None, :, None]
-    late = weight * torch.cat([x_before[:, None], x[:, :-1]], 1)
+    weight = log_decay.exp() * (left + before)
+    x_late = torch.cat([x_before[:, None], x[:, :-1]], 1)
     b_late = torch.cat([b_before[:, None], b[:, :-1]], 1)
-    forget = torch.cat(
-        [log_decay[:, :, None], log_decay.new_zeros(*x.shape[:2], rank - 1, x.shape[3])], 2
-    )
-    tokens = (rearrange(each, "b l r h ... -> b (l r) h ...") for each in (late, forget, b_late, c))
-    y, last = ssd(*tokens, state)
+    forget = F.pad(log_decay[:, :, None], (0, 0, 0, rank - 1))
+    scale = repeat(weight, "b l h -> b (l r) h", r=rank)
+    tokens = (rearrange(t, "b l r h ... -> b (l r) h ...") for t in (x_late, forget, b_late, c))
+    y, last = ssd(*tokens, state, scale=scale)
     y = rearrange(y, "b (l r) h p -> b l r h p", r=rank)
-    y = y + within_token(c, b, x * now[:, :, None, :, None], b_late, late)
+    y = y + within_token(c, (b, b_late), (x, x_late), (now, weight))
     return y, last + outer(b[:, -1], x[:, -1]) * now[:, -1, :, None, None]
 
 
 def within_token(
     c: Float[Tensor, "b l r h n"],
-    b: Float[Tensor, "b l r h n"],
-    x: Float[Tensor, "b l r h p"],
-    b_late: Float[Tensor, "b l r h n"],
-    late: Float[Tensor, "b l r h p"],
+    b: tuple[Float[Tensor, "b l r h n"], Float[Tensor, "b l r h n"]],
+    x: tuple[Float[Tensor, "b l r h p"], Float[Tensor, "b l r h p"]],
+    weight: tuple[Float[Tensor, "b l h"], Float[Tensor, "b l h"]],
 ) -> Float[Tensor, "b l r h p"]:
-    """sum_j (C_i . B_j) x_j over all ranks j, and over j > i of what came one token late."""
-    rank = x.shape[2]
+    """sum_j w (C_i . B_j) x_j over all ranks j of this token, and over j > i of the late one."""
+    rank = c.shape[2]
     if rank == 1:
-        return (c * b).sum(-1, keepdim=True) * x
-    ones = x.new_ones(rank, rank)
-    scores = torch.einsum("blihn,bljhn->blhij", c, torch.cat([b, b_late], 2))
-    scores = scores * torch.cat([ones, ones.triu(1)], 1)
-    return torch.einsum("blhij,bljhp->blihp", scores, torch.cat([x, late], 2))
+        return (c * b[0]).sum(-1, keepdim=True) * weight[0][:, :, None, :, None] * x[0]
+    ones = c.new_ones(rank, rank)
+    masks = torch.stack([ones, ones.triu(1)], 1)  # (i, this or late, j)
+    weights = torch.stack(weight, -1)[:, :, :, None, :, None] * masks
+    scores = torch.einsum("blihn,bljhn->blhij", c, torch.cat(b, 2)) * weights.flatten(-2)
+    return torch.einsum("blhij,bljhp->blihp", scores, torch.cat(x, 2))
 
 
 KERNELS = (

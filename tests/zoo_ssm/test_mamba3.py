@@ -76,7 +76,7 @@ def test_dynamics_start_as_in_mamba_ssm() -> None:
     assert (mixer.mimo_o == 0.25).all()
 
 
-@pytest.mark.parametrize("kernel", ["chunked", "reference"])
+@pytest.mark.parametrize("kernel", ["numba", "chunked", "reference"])
 @BOTH
 def test_prefill_and_steps_equal_one_pass(kernel: str, options: dict[str, Any]) -> None:
     mixer = scattered(build(kernel=kernel, **options)).double()
@@ -108,7 +108,7 @@ def test_a_first_prefill_is_one_after_the_initial_state(options: dict[str, Any])
 @BOTH
 def test_no_step_size_makes_a_number_no_number(options: dict[str, Any]) -> None:
     x = torch.randn(1, 70, 8)
-    for kernel in ("chunked", "reference"):
+    for kernel in ("numba", "chunked", "reference"):
         for bias in (-1e4, -30.0, 30.0, 1e4):
             mixer = build(kernel=kernel, **options)
             with torch.no_grad():

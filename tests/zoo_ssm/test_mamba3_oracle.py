@@ -79,7 +79,7 @@ def scale(mixer: Mamba3, name: str, head: int, rank: int) -> Tensor:
     return mixer.get_parameter(name)[head, rank]
 
 
-@pytest.mark.parametrize("kernel", ["chunked", "reference"])
+@pytest.mark.parametrize("kernel", ["numba", "chunked", "reference"])
 @pytest.mark.parametrize("options", CASES, ids=lambda options: " ".join(map(str, options)))
 def test_outputs_and_gradients_are_those_of_the_complex_recurrence(
     kernel: str, options: dict[str, Any]
