@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
-from importlib import import_module
 
 import torch
 from jaxtyping import Float
@@ -30,9 +29,9 @@ def ssd(
 ) -> tuple[Float[Tensor, "b l h p"], Float[Tensor, "b h n p"]]:
     """S_t = exp(log_decay_t) S_{t-1} + B_t scale_t x_t^T, y_t = C_t^T S_t + skip x_t; the last S.
 
-    ``log_decay`` is finite and at most 0; without ``scale`` it is 1, without ``skip`` 0. Head i belongs to
-    group i // (h / g). Computed and carried in float32 at least, whatever comes in and whatever
-    autocast says; y has the dtype of x.
+    ``log_decay`` is finite and at most 0; ``scale`` is 1 and ``skip`` 0 where there is none. Head i
+    belongs to group i // (h / g). Computed and carried in float32 at least, whatever comes in and
+    whatever autocast says; y has the dtype of x.
     """
     wide = torch.promote_types(x.dtype, torch.float32)
     if state is None:
@@ -71,7 +70,8 @@ def compiled(
     state: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """By the loops that Numba compiles, where scale and skip cost nothing."""
-    operator = import_module("zoo_ssm.ssd_numba").ssd
+    from zoo_ssm.ssd_numba import ssd as operator  # numba may be missing
+
     scale = torch.ones_like(log_decay) if scale is None else scale
     skip = x.new_zeros(x.shape[2]) if skip is None else skip
     y, last, _ = operator(x, scale, log_decay, b, c, skip, state)
