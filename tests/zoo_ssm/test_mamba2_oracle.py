@@ -35,7 +35,8 @@ def pair(config: Mamba2Config) -> tuple[Any, Mamba2]:
     with torch.no_grad():  # away from the special values of the initialisation
         for parameter in right.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
-    mine = Mamba2(16, state=6, head_dim=8, groups=config.n_groups, dt_limit=config.time_step_limit)
+    low, high = config.time_step_limit
+    mine = Mamba2(16, state=6, head_dim=8, groups=config.n_groups, dt_limit=(low, high))
     mine.load_state_dict(right.state_dict(), strict=True)
     return right, mine
 
