@@ -15,7 +15,7 @@ from zoo_ssm.ssd import KERNELS as SSD
 
 Past = tuple[Tensor, Tensor, Tensor]
 """The state S (b, h, n, p), and B (b, r, h, n) and x (b, r, h, p) of the token before."""
-Recurrence = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Past], tuple[Tensor, Tensor]]
+Recurrence = Callable[..., tuple[Tensor, Tensor]]
 
 
 def trapezoid(
@@ -73,7 +73,7 @@ def outer(b: Float[Tensor, "b r h n"], x: Float[Tensor, "b r h p"]) -> Float[Ten
 
 
 def by_ssd(
-    ssd: Callable[..., tuple[Tensor, Tensor]],
+    ssd: Recurrence,
     x: Float[Tensor, "b l r h p"],
     b: Float[Tensor, "b l r h n"],
     c: Float[Tensor, "b l r h n"],
