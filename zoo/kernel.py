@@ -13,6 +13,19 @@ def _always(*_: Any) -> str | None:
     return None
 
 
+def _constant(missing: Callable[[], str | None]) -> Callable[[], str | None]:
+    """The same to torch.compile as a constant: it cannot follow the import inside.
+
+    As torch.compiler.assume_constant_result, which would import the whole compiler (a second).
+    """
+
+    def constant() -> str | None:
+        return missing()
+
+    constant._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return constant
+
+
 @dataclass(frozen=True)
 class Kernel:
     """One way to run an operation.
@@ -26,6 +39,9 @@ class Kernel:
     run: Callable[..., Any]
     missing: Callable[[], str | None] = _always
     refuses: Callable[[Tensor], str | None] = _always
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "missing", _constant(self.missing))
 
     def reason(self, x: Tensor) -> str | None:
         """Why this kernel cannot run on ``x`` here, or None."""

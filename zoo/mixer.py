@@ -87,7 +87,10 @@ class Mixer(nn.Module, ABC):
         """Real numbers carried per sequence after ``length`` tokens (a complex one is two)."""
 
     def parameter_settings(self) -> Mapping[str, Mapping[str, float]]:
-        """Parameter name -> optimizer settings of its own, as {"A_log": {"weight_decay": 0.0}}."""
+        """Parameter name -> optimizer settings of its own, as {"A_log": {"weight_decay": 0.0}}.
+
+        ``lr`` is absolute, ``lr_scale`` multiplies the run's; every other name is AdamW's.
+        """
         return {}
 
     def pick(self, x: Tensor) -> Kernel:

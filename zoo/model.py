@@ -94,7 +94,8 @@ class Backbone(nn.Module):
     def parameter_groups(self, lr: float, weight_decay: float) -> list[dict[str, object]]:
         """AdamW groups: no decay on vectors (norms, biases) nor embeddings, mixers' own settings.
 
-        What a mixer asks for by ``parameter_settings`` stands over the general rule.
+        What a mixer asks for by ``parameter_settings`` stands over the general rule; its
+        ``lr_scale`` multiplies the learning rate.
         """
         own: dict[int, Mapping[str, float]] = {}
         for module in self.modules():
@@ -106,7 +107,9 @@ class Backbone(nn.Module):
         groups: dict[tuple[tuple[str, float], ...], list[nn.Parameter]] = {}
         for parameter in self.parameters():
             decay = weight_decay if parameter.ndim > 1 else 0.0
-            setting = {"lr": lr, "weight_decay": decay, **own.get(id(parameter), {})}
+            asked = dict(own.get(id(parameter), {}))
+            scaled = lr * asked.pop("lr_scale", 1.0)
+            setting = {"lr": scaled, "weight_decay": decay, **asked}
             groups.setdefault(tuple(sorted(setting.items())), []).append(parameter)
         return [{"params": params, **dict(setting)} for setting, params in groups.items()]
 

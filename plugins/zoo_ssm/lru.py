@@ -122,6 +122,6 @@ class LRU(zoo.Mixer):
         return zoo.Flops(batch * length * matmul, batch * length * other)
 
     def parameter_settings(self) -> Mapping[str, Mapping[str, float]]:
-        """No decay on the dynamics and B, as Zucchet's minimal-LRU has it."""
+        """Half the learning rate and no decay on the dynamics and B, as minimal-LRU has it."""
         names = ("nu_log", "theta_log", "gamma_log", "B")
-        return {name: {"weight_decay": 0.0} for name in names}
+        return {name: {"lr_scale": 0.5, "weight_decay": 0.0} for name in names}

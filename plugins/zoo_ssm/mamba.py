@@ -36,7 +36,7 @@ class Mamba(zoo.Mixer):
         state: PositiveInt = 16,
         conv: PositiveInt = 4,
         expand: PositiveInt = 2,
-        kernel: Literal["auto", "mamba_ssm", "numba", "chunked", "reference"] = "auto",
+        kernel: Literal["auto", "mamba_ssm", "triton", "numba", "chunked", "reference"] = "auto",
     ) -> None:
         super().__init__()
         if state > LARGEST_STATE:

@@ -17,17 +17,19 @@ from zoo_ssm.ssd_chunked import cost
 
 DT_MIN, DT_MAX, DT_FLOOR = 1e-3, 0.1, 1e-4
 A_MIN, A_MAX = 1.0, 16.0
+WIDEST_HEAD = 64
+"""The authors' width of a head, taken unless it does not divide the channels."""
 State = tuple[Tensor, Tensor]
 
 
 class Mamba2(zoo.Mixer):
     """Dao and Gu 2024, arXiv:2405.21060: convolution, SSD, gated norm in one layer.
 
-    ``expand * dim`` channels in heads of ``head_dim``, ``state`` numbers for each channel, B and C
-    shared by the heads of each of ``groups``, a causal convolution over ``conv`` tokens, step sizes
-    held within ``dt_limit``. Parameters are named, shaped and initialised as in the authors'
-    mamba_ssm, so their state_dicts load. Raises ZooError when ``head_dim`` does not divide the
-    channels or ``groups`` the heads.
+    ``expand * dim`` channels in heads of ``head_dim`` (64, or the largest divisor of 64 that fits),
+    ``state`` numbers for each channel, B and C shared by the heads of each of ``groups``, a causal
+    convolution over ``conv`` tokens, step sizes held within ``dt_limit``. Parameters are named,
+    shaped and initialised as in the authors' mamba_ssm, so their state_dicts load. Raises ZooError
+    when ``head_dim`` does not divide the channels or ``groups`` the heads.
     """
 
     family = "ssm"
@@ -41,7 +43,7 @@ class Mamba2(zoo.Mixer):
         state: PositiveInt = 128,
         conv: PositiveInt = 4,
         expand: PositiveInt = 2,
-        head_dim: PositiveInt = 64,
+        head_dim: PositiveInt | None = None,
         groups: PositiveInt = 1,
         norm_before_gate: bool = False,
         dt_limit: Limit | None = None,
@@ -49,6 +51,7 @@ class Mamba2(zoo.Mixer):
     ) -> None:
         super().__init__()
         inner = expand * dim
+        head_dim = head_dim or math.gcd(WIDEST_HEAD, inner)
         self.heads = whole("head_dim", head_dim, inner, f"the {inner} channels of dim={dim}")
         whole("groups", groups, self.heads, f"the {self.heads} heads")
         self.dim, self.state, self.conv, self.groups = dim, state, conv, groups

@@ -20,6 +20,7 @@ from zoo_ssm.ssd_chunked import cost
 DT_MIN, DT_MAX, DT_FLOOR = 1e-3, 0.1, 1e-4
 A_FLOOR = 1e-4
 EPS = 1e-5
+WIDEST_HEAD = 64
 Fraction = Annotated[float, Field(gt=0, le=1)]
 State = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -29,9 +30,10 @@ class Mamba3(zoo.Mixer):
 
     a = exp(-dt softplus(A)), b = (1 - lambda) dt a, g = lambda dt. B and C are normalised, biased
     and turned by the sum of pi tanh(angle) dt so far: a complex state. ``state`` numbers a channel,
-    heads of ``head_dim`` channels that share B and C in ``groups``, a ``rope_fraction`` of the
-    state turning. ``rank`` > 1 is the paper's MIMO: so many B, C and x a token. ``out_norm`` puts
-    an RMSNorm by head before the gate. The layer ends with gate and projection, has no convolution.
+    heads of ``head_dim`` channels (64, or the largest divisor of 64 that fits) that share B and C
+    in ``groups``, a ``rope_fraction`` of the state turning. ``rank`` > 1 is the paper's MIMO: so
+    many B, C and x a token. ``out_norm`` puts an RMSNorm by head before the gate. The layer ends
+    with gate and projection, has no convolution.
 
     Parameters are named, shaped and initialised as in the authors' mamba_ssm, so their state_dicts
     load; and as there pairs that turn are neighbours when the rank is 1, half a state apart when
@@ -49,7 +51,7 @@ class Mamba3(zoo.Mixer):
         *,
         state: PositiveInt = 128,
         expand: PositiveInt = 2,
-        head_dim: PositiveInt = 64,
+        head_dim: PositiveInt | None = None,
         groups: PositiveInt = 1,
         rope_fraction: Fraction = 0.5,
         rank: PositiveInt = 1,
@@ -58,7 +60,9 @@ class Mamba3(zoo.Mixer):
     ) -> None:
         super().__init__()
         self.dim, self.state, self.rank, self.groups = dim, state, rank, groups
-        self.inner, self.head_dim, self.kernel = expand * dim, head_dim, kernel
+        self.inner = expand * dim
+        head_dim = head_dim or math.gcd(WIDEST_HEAD, self.inner)
+        self.head_dim, self.kernel = head_dim, kernel
         self.heads = whole("head_dim", head_dim, self.inner, f"the {self.inner} channels")
         whole("groups", groups, self.heads, f"the {self.heads} heads")
         self.turning = int(state * rope_fraction) // 2  # angles, one for each pair that turns

@@ -13,6 +13,7 @@ from torch import Tensor
 import zoo
 from zoo_ssm.chunked import chunked
 from zoo_ssm.reference import reference
+from zoo_ssm.selective_scan_triton import TRITON
 
 Scan = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 LARGEST_STATE = 256
@@ -65,11 +66,12 @@ def mamba_ssm(
     """
     if state is not None:
         return selective_scan(chunked, u, dt, a, b, c, skip, z, dt_bias, state)
-    fused = import_module("mamba_ssm.ops.selective_scan_interface").selective_scan_fn
+    from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
+
     along = (rearrange(x.to(u.dtype), "b l d -> b d l").contiguous() for x in (u, dt, b, c, z))
     u, dt, b, c, z = along
     a, skip, dt_bias = a.float(), skip.float(), dt_bias.float()
-    y, last = fused(
+    y, last = selective_scan_fn(
         u, dt, a, b, c, skip, z=z, delta_bias=dt_bias, delta_softplus=True, return_last_state=True
     )
     return rearrange(y, "b d l -> b l d"), last
@@ -91,7 +93,9 @@ def numba(
     if state is None:
         state = u.new_zeros(len(u), *a.shape)
     tensors = (x.to(wide) for x in (u, dt, a, b, c, skip, z, dt_bias, state))
-    y, last, _ = import_module("zoo_ssm.selective_scan_compiled").scan(*tensors)
+    from zoo_ssm.selective_scan_compiled import scan  # it needs numba
+
+    y, last, _ = scan(*tensors)
     return y.to(u.dtype), last
 
 
@@ -122,6 +126,7 @@ def refuses(x: Tensor) -> str | None:
 
 KERNELS = (
     zoo.Kernel("mamba_ssm", mamba_ssm, missing, refuses),
+    TRITON,
     zoo.Kernel("numba", numba, zoo.ops.fused.missing, zoo.ops.fused.refuses),
     zoo.Kernel("chunked", partial(selective_scan, chunked)),
     zoo.Kernel("reference", partial(selective_scan, reference)),

@@ -37,9 +37,9 @@ def selective_scan(
     channel go the portable way.
     """
     if a.shape[1] > LARGEST:
-        portable = import_module("zoo_ssm.selective_scan").selective_scan
-        result: tuple[Tensor, Tensor] = portable(chunked, u, dt, a, b, c, skip, z, dt_bias, state)
-        return result
+        from zoo_ssm.selective_scan import selective_scan as portable  # which imports this module
+
+        return portable(chunked, u, dt, a, b, c, skip, z, dt_bias, state)
     first = u.new_zeros(len(u), *a.shape, dtype=torch.float32) if state is None else state
     first = first.float().transpose(1, 2).contiguous()
     wide = (tensor.float().contiguous() for tensor in (a.t(), skip, dt_bias))

@@ -126,6 +126,17 @@ def test_weight_decay_spares_vectors_embeddings_and_what_a_mixer_names() -> None
     assert len(every) == len(list(model.parameters()))
 
 
+def test_a_mixer_names_its_learning_rates() -> None:
+    for mixer, parameter, right in (("lru", "nu_log", 2e-3), ("s5", "log_step", 1e-3)):
+        _, model = built(f"mixer={mixer}")
+        groups = model.parameter_groups(4e-3, 0.1)
+        rates = {id(p): g["lr"] for g in groups for p in g["params"]}  # type: ignore[attr-defined]
+        found = dict(model.named_parameters())
+        assert rates[id(found[f"blocks.0.mixer.{parameter}"])] == right
+        assert rates[id(found["head.linear.weight"])] == 4e-3
+        assert not any("lr_scale" in group for group in groups), "AdamW would refuse it"
+
+
 def test_learned_positions_are_not_decayed() -> None:
     _, model = built("mixer=attention", "position=learned")
     (group,) = [g for g in model.parameter_groups(1e-3, 0.1) if g["weight_decay"]]

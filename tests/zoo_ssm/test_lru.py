@@ -179,10 +179,10 @@ def test_dynamics_are_not_rounded_to_single_precision_in_double() -> None:
     assert 0 < (mixer(x) - y).abs().max() < 1e-7
 
 
-def test_what_must_not_decay_is_marked() -> None:
+def test_the_dynamics_learn_slower_and_do_not_decay() -> None:
     settings = build().parameter_settings()
     assert settings.keys() == {"nu_log", "theta_log", "gamma_log", "B"}
-    assert all(setting["weight_decay"] == 0 for setting in settings.values())
+    assert all(one == {"lr_scale": 0.5, "weight_decay": 0.0} for one in settings.values())
 
 
 def test_a_ring_inside_out_is_refused() -> None:

@@ -65,14 +65,8 @@ def reference(decay: Tensor, drive: Tensor, state: Tensor, reverse: bool) -> tup
     return torch.stack(outputs[::-1] if reverse else outputs, dim=1), state
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def missing() -> str | None:
-    """Why there is no Numba; a function, since torch.compile cannot trace the look for it."""
-    return fused.missing()
-
-
 GATED_SCANS = (
-    Kernel("numba", partial(widened, compiled), missing, fused.refuses),
+    Kernel("numba", partial(widened, compiled), fused.missing, fused.refuses),
     Kernel("chunked", partial(widened, chunked)),
     Kernel("reference", partial(widened, reference)),
 )

@@ -60,11 +60,12 @@ def causal_conv1d(
     width, channels = weight.shape[1], weight.shape[0]
     if not 2 <= width <= LONGEST or channels % 8:
         return portable(padded, weight, bias, silu)
-    fused = import_module("causal_conv1d").causal_conv1d_fn
+    from causal_conv1d import causal_conv1d_fn
+
     dtype = padded.dtype
     bias = None if bias is None else bias.to(dtype)
     last = padded.transpose(1, 2)  # length last in name, channels last in memory
-    y: Tensor = fused(last, weight.to(dtype), bias, activation="silu" if silu else None)
+    y: Tensor = causal_conv1d_fn(last, weight.to(dtype), bias, activation="silu" if silu else None)
     return y.transpose(1, 2)[:, width - 1 :]
 
 
@@ -78,7 +79,8 @@ def numba(
     dtype = padded.dtype
     bias = weight.new_zeros(len(weight)) if bias is None else bias
     wide = torch.promote_types(dtype, torch.float32)
-    conv = import_module("zoo.ops.short_conv_numba").conv
+    from zoo.ops.short_conv_numba import conv  # it needs numba
+
     y: Tensor = conv(padded.to(wide), weight.to(wide), bias.to(wide), silu)
     return y.to(dtype)
 
