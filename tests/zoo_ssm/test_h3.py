@@ -158,7 +158,7 @@ def test_dynamics_have_settings_of_their_own() -> None:
     settings = build().parameter_settings()
     names = {"system.A_log", "system.A_imag", "system.B", "system.log_dt"}
     own = {"lr": 1e-3, "weight_decay": 0.0}
-    assert dict(settings) == {name: own for name in names}
+    assert dict(settings) == dict.fromkeys(names, own)
     assert names <= dict(build().named_parameters()).keys()
 
 
