@@ -22,9 +22,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from turns import ratio
 
 import zoo
+from turns import ratio
 
 CALLS = 5  # between two events: one call of a small kernel is shorter than what it costs to start
 MODULES = {

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -77,6 +78,21 @@ class Mixer(nn.Module, ABC):
     def step(self, x: Float[Tensor, "b d"], state: State) -> tuple[Float[Tensor, "b d"], State]:
         """The next output and state; after any number of steps it equals ``forward``."""
         raise ZooError(f"{type(self).__name__} does not decode: it has no step")
+
+    def prefill(
+        self, x: Float[Tensor, "b l d"], state: State | None = None
+    ) -> tuple[Float[Tensor, "b l d"], State]:
+        """Many tokens at once after the past in ``state`` (nothing when None); for whole rows only.
+
+        Returns what ``forward`` would, and the state from which ``step`` goes on. Here step by
+        step; a mixer that can do better overrides it.
+        """
+        state = self.initial_state(len(x)) if state is None else state
+        outputs = []
+        for token in x.unbind(1):
+            y, state = self.step(token, state)
+            outputs.append(y)
+        return torch.stack(outputs, dim=1), state
 
     @abstractmethod
     def flops(self, batch: int, length: int) -> Flops:

@@ -149,6 +149,18 @@ def check_step_equals_forward(subject: Subject) -> None:
         _, another = mixer.step(other[:, t], another)  # a second decode must not disturb the first
 
 
+def check_prefill_equals_forward(subject: Subject) -> None:
+    mixer, x = subject.build(), noise(B, CHUNKS, D)
+    wanted, state, done = mixer(x), None, 0
+    for end in (1, 3, 70, CHUNKS - 2):  # lengths short, odd, and over several chunks
+        y, state = mixer.prefill(x[:, done:end], state)
+        close(y, wanted[:, done:end], f"prefill of tokens {done} to {end} differs from forward")
+        done = end
+    for t in range(done, CHUNKS):
+        y, state = mixer.step(x[:, t], state)
+        close(y, wanted[:, t], f"step {t} after a prefill differs from forward")
+
+
 def check_state_size_is_what_is_carried(subject: Subject) -> None:
     mixer, x = subject.build(), noise(1, 40, D)
     state = mixer.initial_state(1)
@@ -261,7 +273,8 @@ def checks(cls: type[Mixer], own: Mapping[str, Any]) -> Iterator[tuple[str, Chec
         if direction == "causal":
             every.append(check_causality)
         if subject.decodes:
-            every += [check_step_equals_forward, check_state_size_is_what_is_carried]
+            every += [check_step_equals_forward, check_prefill_equals_forward]
+            every += [check_state_size_is_what_is_carried]
         if len(cls.kernels) > 1 and "kernel" in options(cls, "mixer"):
             every.append(check_kernels_agree)
         for check in every:

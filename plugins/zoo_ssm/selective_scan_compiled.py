@@ -12,7 +12,7 @@ from zoo_ssm.selective_scan_numba import kernels
 Size = int | torch.SymInt
 
 
-def layout(dim: Size, n: Size, length: Size) -> tuple[int, Size, Size, Size]:
+def layout(dim: Size, n: Size, length: Size) -> Any:
     """(lanes and number of blocks, steps and number of spans); sizes may be symbols.
 
     What is kept is n / span of one input, and a span's workspace should fit a core's second cache.

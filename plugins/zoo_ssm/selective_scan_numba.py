@@ -67,7 +67,7 @@ def kernels(lanes: int) -> tuple[Callable[..., None], Callable[..., None]]:
                     last[row, j, at + k] = h[j, k]
 
     @zoo.ops.fused.jit
-    def backward(
+    def backward(  # type: ignore[no-untyped-def]
         u,
         raw,
         a,
@@ -91,7 +91,7 @@ def kernels(lanes: int) -> tuple[Callable[..., None], Callable[..., None]]:
         dstate,
         start,
         stop,
-    ):  # type: ignore[no-untyped-def]
+    ):
         t_ = u.dtype.type
         zero, one, log2e, ln2 = t_(0), t_(1), t_(LOG2E), t_(LN2)
         length, dim = u.shape[1], u.shape[2]
