@@ -74,6 +74,8 @@ def compiled(
 
     scale = torch.ones_like(log_decay) if scale is None else scale
     skip = x.new_zeros(x.shape[2]) if skip is None else skip
+    # here rather than inside, where it would be done again for the backward pass
+    x, b, c = x.contiguous(), b.contiguous(), c.contiguous()
     y, last, _ = operator(x, scale, log_decay, b, c, skip, state)
     return y, last
 

@@ -155,10 +155,16 @@ def _(*inputs: Tensor) -> tuple[Tensor, ...]:
 def setup(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
     """Keep the inputs and a state here and there; all else is computed again."""
     ctx.save_for_backward(*inputs, output[2])
+    ctx.set_materialize_grads(False)  # zeros for all kept states would be written for nothing
 
 
-def differentiate(ctx: Any, dy: Tensor, dlast: Tensor, _: Tensor | None) -> tuple[Tensor, ...]:
+def differentiate(
+    ctx: Any, dy: Tensor | None, dlast: Tensor | None, _: Tensor | None
+) -> tuple[Tensor, ...]:
     """First derivatives; a second one is refused by torch, the backward operator having none."""
+    x, *_others, state, _kept = ctx.saved_tensors
+    dy = torch.zeros_like(x) if dy is None else dy
+    dlast = torch.zeros_like(state) if dlast is None else dlast
     return tuple(ssd_backward(*ctx.saved_tensors, dy, dlast))
 
 
