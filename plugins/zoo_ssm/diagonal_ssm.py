@@ -75,7 +75,8 @@ class DiagonalSSM(LTI):
         dt, a, b, c = self.continuous()
         step = dt * a
         if self.disc == "zoh":
-            return Discrete(torch.exp(step), b * hold(step) * dt, c)
+            power = torch.exp(step)
+            return Discrete(power, b * dt * hold(step, power), c)
         return Discrete((1 + step / 2) / (1 - step / 2), b * dt / (1 - step / 2), c)
 
     def discrete(self) -> Any:
@@ -133,10 +134,10 @@ class DiagonalSSM(LTI):
         return self.wide.to_complex() if self.paired else self.wide
 
 
-def hold(step: Tensor) -> Tensor:
-    """(exp(z) - 1) / z, which is 1 at 0."""
-    small = step.abs() < 1e-6
-    return torch.where(small, 1 + step / 2, torch.expm1(step) / torch.where(small, 1, step))
+def hold(z: Tensor, power: Tensor) -> Tensor:
+    """(exp(z) - 1) / z, which is 1 at 0, to 1e-12 in float64."""
+    small = z.abs() < 1e-4
+    return torch.where(small, 1 + z / 2 + z * z / 6, (power - 1) / torch.where(small, 1, z))
 
 
 def log_uniform(count: int, least: float, most: float) -> Tensor:

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import PositiveFloat, PositiveInt
 
 import zoo
-from zoo_ssm.lti import Layer
+from zoo_ssm.lti_layer import Layer
 from zoo_ssm.nplr import KERNELS, NPLR
 
 

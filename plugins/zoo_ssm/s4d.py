@@ -6,7 +6,7 @@ from pydantic import PositiveFloat, PositiveInt
 
 import zoo
 from zoo_ssm.diagonal_ssm import DiagonalSSM
-from zoo_ssm.lti import Layer
+from zoo_ssm.lti_layer import Layer
 from zoo_ssm.vandermonde import split
 
 

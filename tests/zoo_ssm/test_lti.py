@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import zoo
 from zoo_ssm import lti
-from zoo_ssm.lti import Layer
+from zoo_ssm.lti_layer import Layer
 from zoo_ssm.s4 import S4
 from zoo_ssm.s4d import S4D
 
