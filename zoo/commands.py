@@ -102,6 +102,7 @@ def doctor(registry: Registry) -> int:
     """Device, versions, and each mixer's kernels: here, or why not."""
     import torch
 
+    from zoo import ops
     from zoo.environment import device_name, installed
     from zoo.runner import runs_folder
 
@@ -111,19 +112,31 @@ def doctor(registry: Registry) -> int:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "lightning": installed("lightning"),
+        "numba": installed("numba"),
         "device": f"{device}: {device_name(device)}",
         "runs": str(runs_folder().resolve()),
     }
     for key, value in lines.items():
         print(f"{key:10} {value}")
     probe = torch.zeros(1, 16, 64, device=device)
+    owners = dict(ops.KERNELS)
     for name in registry.mixers:
         try:
-            cls = registry.mixers[name]
+            owners[name] = registry.mixers[name].kernels
         except ZooError as error:
             print(f"{name:18} does not load: {error}")
-            continue
-        for kernel in cls.kernels:
-            reason = kernel.reason(probe)
-            print(f"{name:18} {kernel.name:12} {'here' if reason is None else reason}")
+    print("\nkernels here, fastest first (in brackets: not here)")
+    absent: dict[str, list[str]] = {}
+    for name, kernels in owners.items():
+        reasons = {kernel.name: kernel.reason(probe) for kernel in kernels}
+        here = [kernel for kernel, reason in reasons.items() if reason is None]
+        gone = [kernel for kernel, reason in reasons.items() if reason is not None]
+        note = f" ({', '.join(gone)})" if gone else ""
+        print(f"{name:18} {', '.join(here) or 'torch'}{note}")
+        for kernel in gone:
+            absent.setdefault(f"{kernel}: {reasons[kernel]}", []).append(name)
+    if absent:
+        print("\nwhy not")
+    for reason, names in absent.items():
+        print(f"{', '.join(names):18} {reason}")
     return 0

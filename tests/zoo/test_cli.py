@@ -96,8 +96,11 @@ def test_doctor_says_which_kernels_are_here_and_why_others_are_not(
 ) -> None:
     assert invoke(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert any("mamba" in line and "chunked" in line and "here" in line for line in lines)
-    assert any("mamba_ssm" in line and "pip install" in line for line in lines)
+    assert "mamba              numba, chunked, reference (mamba_ssm, triton)" in lines
+    assert any(line.startswith("short_conv         numba, torch (causal_conv1d)") for line in lines)
+    reasons = lines[lines.index("why not") :]
+    assert any("mamba_ssm" in line and "pip install" in line for line in reasons)
+    assert any(line.startswith("numba") and "not installed" not in line for line in lines)
 
 
 def test_check_passes_and_fails_by_exit_code(capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,7 +33,7 @@ def short_conv(
         window = x.new_zeros(len(x), before, x.shape[2])
     padded = torch.cat([window.to(x.dtype), x], dim=1)
     after = padded[:, padded.shape[1] - before :].clone()  # lets go of the rest
-    y = pick(KERNELS, "auto", x).run(padded, weight, bias, silu)
+    y = pick(SHORT_CONVS, "auto", x).run(padded, weight, bias, silu)
     return y, after
 
 
@@ -106,7 +106,7 @@ def refuses(x: Tensor) -> str | None:
     return None
 
 
-KERNELS = (
+SHORT_CONVS = (
     Kernel("causal_conv1d", causal_conv1d, missing, refuses),
     Kernel("numba", numba, fused.missing, fused.refuses),
     Kernel("torch", portable),
