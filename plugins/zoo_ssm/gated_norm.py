@@ -6,7 +6,11 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+import zoo
+
 EPSILON = 1e-5
+FEW = 2**14
+"""Numbers below which plain torch is done before an operator of ours has started."""
 
 
 class GatedNorm(nn.Module):
@@ -21,14 +25,54 @@ class GatedNorm(nn.Module):
         self.groups, self.norm_before_gate = groups, norm_before_gate
         self.weight = nn.Parameter(torch.ones(dim))
 
-    def forward(self, y: Float[Tensor, "*b d"], z: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
+    def forward(
+        self, y: Float[Tensor, "b l d"], z: Float[Tensor, "b l d"]
+    ) -> Float[Tensor, "b l d"]:
         wide = torch.promote_types(y.dtype, torch.float32)
-        gate, normed = F.silu(z.to(wide)), y.to(wide)
-        if not self.norm_before_gate:
-            normed = normed * gate
-        normed = rearrange(normed, "... (g e) -> ... g e", g=self.groups)
-        normed = F.rms_norm(normed, normed.shape[-1:], eps=EPSILON)
-        normed = rearrange(normed, "... g e -> ... (g e)") * self.weight
-        if self.norm_before_gate:
-            normed = normed * gate
-        return normed.to(y.dtype)
+        inputs = (tensor.to(wide) for tensor in (y, z, self.weight))
+        run = next(kernel.run for kernel in KERNELS if kernel.reason(y) is None)
+        out: Tensor = run(*inputs, self.groups, self.norm_before_gate)
+        return out.to(y.dtype)
+
+
+def portable(
+    y: Float[Tensor, "b l d"],
+    z: Float[Tensor, "b l d"],
+    weight: Float[Tensor, " d"],
+    groups: int,
+    norm_before_gate: bool,
+) -> Float[Tensor, "b l d"]:
+    """In plain torch."""
+    gate = F.silu(z)
+    normed = y if norm_before_gate else y * gate
+    normed = rearrange(normed, "b l (g e) -> b l g e", g=groups)
+    normed = F.rms_norm(normed, normed.shape[-1:], eps=EPSILON)
+    normed = rearrange(normed, "b l g e -> b l (g e)") * weight
+    return normed * gate if norm_before_gate else normed
+
+
+def compiled(
+    y: Float[Tensor, "b l d"],
+    z: Float[Tensor, "b l d"],
+    weight: Float[Tensor, " d"],
+    groups: int,
+    norm_before_gate: bool,
+) -> Float[Tensor, "b l d"]:
+    """By the loops that Numba compiles."""
+    from zoo_ssm.gated_norm_numba import gated_norm  # numba may be missing
+
+    rows = (rearrange(each, "b l d -> (b l) d").contiguous() for each in (y, z))
+    out: Tensor = gated_norm(*rows, weight, groups, EPSILON, norm_before_gate)
+    return rearrange(out, "(b l) d -> b l d", b=len(y))
+
+
+def refuses(y: Tensor) -> str | None:
+    """Why the compiled kernel cannot, or should not, take this input."""
+    few = f"{y.numel()} numbers are too few to be worth it" if y.numel() < FEW else None
+    return zoo.ops.fused.refuses(y) or few
+
+
+KERNELS = (
+    zoo.Kernel("numba", compiled, zoo.ops.fused.missing, refuses),
+    zoo.Kernel("torch", portable),
+)
