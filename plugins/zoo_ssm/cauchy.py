@@ -90,9 +90,10 @@ def quotients(mu_re: Tensor, mu_im: Tensor, g_re: Tensor, g_im: Tensor) -> tuple
 
 
 def blocks(ab: Tensor, g: Tensor) -> Iterator[tuple[slice, slice]]:
-    """Some channels at some points."""
+    """Some channels at some points; more of them on a GPU, which would wait for small ones."""
+    numbers = 64 * CACHED if ab.is_cuda else CACHED
     points = min(len(g), POINTS)
-    width = max(1, CACHED // (ab.shape[2] * points))
+    width = max(1, numbers // (ab.shape[2] * points))
     for channel in range(0, len(ab), width):
         for point in range(0, len(g), points):
             yield slice(channel, channel + width), slice(point, point + points)

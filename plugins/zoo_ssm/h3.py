@@ -20,12 +20,13 @@ State = tuple[Tensor, Tensor]
 class H3(zoo.Mixer):
     """Fu, Dao, Saab, Thomas, Rudra and Re 2022, arXiv:2212.14052: Q * SSM(shift(K) * V).
 
-    The shift model is a learned filter over the last ``state`` tokens, started as a convolution;
-    the other is S4D-Lin, bilinear, with ``state`` real numbers and one SSM a head. Both skip, as
-    in the authors' code: shift(k) + D k, SSM(kv) + D kv. In heads of ``head_dim`` e > 1, K V is
-    the outer product (e, e), and Q contracts it as in linear attention; the output stands as
-    (e, heads), as there. Raises ZooError when ``head_dim`` does not divide dim, ``state`` is odd
-    or the range of steps is empty.
+    The shift model is a learned filter over the last ``state`` tokens, started as a convolution:
+    its B stays the first unit vector, from where the authors' code trains it. The other is
+    S4D-Lin, bilinear, with ``state`` real numbers and one SSM a head. Both skip, as there:
+    shift(k) + D k, SSM(kv) + D kv. In heads of ``head_dim`` e > 1, K V is the outer product
+    (e, e), and Q contracts it as in linear attention; the output stands as (e, heads), as there.
+    Raises ZooError when ``head_dim`` does not divide dim, ``state`` is odd or the range of steps
+    is empty.
     """
 
     family = "ssm"
