@@ -30,22 +30,29 @@ def low_rank(state: int) -> Array:
     return p
 
 
-def dplr(state: int) -> tuple[Array, Array, Array]:
-    """(Lambda, P, B), each (n / 2,), complex: A = V (diag(Lambda) - P P^*) V^*, B -> V^* B.
+def normal_part(state: int) -> tuple[Array, Array]:
+    """(Lambda (n / 2,), V (n, n / 2)) of A + P P^T, complex: half of each conjugate pair.
 
-    One of each conjugate pair, the one with a positive imaginary part, in rising order. The
-    phases of eigenvectors are free: they are turned so that P is real and positive, and B, which
-    is sqrt(2) P in every basis, with it. Raises ZooError when ``state`` is odd.
+    Those with a positive imaginary part, in rising order. The phases of eigenvectors are free:
+    they are turned so that V^* P is real and positive. Raises ZooError when ``state`` is odd.
     """
     require_pairs(state)
-    a, b = legs(state)
-    p = low_rank(state)
+    a, p = legs(state)[0], low_rank(state)
     skew = a + np.outer(p, p) + 0.5 * np.eye(state)
     imaginary, v = np.linalg.eigh(-1j * skew)  # rising, so the second half is positive
     v = v[:, state // 2 :]
     turned = v.conj().T @ p
-    v = v * (turned / np.abs(turned))
-    return -0.5 + 1j * imaginary[state // 2 :], v.conj().T @ p, v.conj().T @ b
+    return -0.5 + 1j * imaginary[state // 2 :], v * (turned / np.abs(turned))
+
+
+def dplr(state: int) -> tuple[Array, Array, Array]:
+    """(Lambda, P, B), each (n / 2,), complex: A = V (diag(Lambda) - P P^*) V^*, B -> V^* B.
+
+    P is real and positive, and B, which is sqrt(2) P in every basis, with it. Raises ZooError when
+    ``state`` is odd.
+    """
+    values, v = normal_part(state)
+    return values, v.conj().T @ low_rank(state), v.conj().T @ legs(state)[1]
 
 
 def diagonal(init: Diagonal, state: int) -> tuple[Array, Array]:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any, NamedTuple
 
 import torch
@@ -143,8 +142,9 @@ class NPLR(DiagonalSSM):
 
 def compiled(system: Any, u: Float[Tensor, "b l d"]) -> Float[Tensor, "b l d"]:
     """``convolution`` with the sums over poles in one compiled pass."""
-    sums = import_module("zoo_ssm.cauchy_numba").pole_sums
-    y: Tensor = zoo.ops.fft_conv(u, *system.taps(u.shape[1], sums))
+    from zoo_ssm.cauchy_numba import pole_sums  # it needs numba
+
+    y: Tensor = zoo.ops.fft_conv(u, *system.taps(u.shape[1], pole_sums))
     return y
 
 

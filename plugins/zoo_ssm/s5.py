@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from typing import Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 import zoo
 from zoo_ssm.complex_maps import drive, read
-from zoo_ssm.hippo import Array, legs, low_rank
+from zoo_ssm.hippo import normal_part
 
 DT_MIN, DT_MAX = 1e-3, 0.1
 CLIP = -1e-4
@@ -168,17 +167,6 @@ class S5(zoo.Mixer):
         """A learning rate of their own and no decay, as in the authors' "standard" setting."""
         names = ("Lambda_re", "Lambda_im", "B", "log_step")
         return {name: {"lr": 1e-3, "weight_decay": 0.0} for name in names}
-
-
-def normal_part(state: int) -> tuple[Array, Array]:
-    """Eigenvalues (n / 2,) and orthonormal eigenvectors (n, n / 2) of HiPPO-LegS + P P^T.
-
-    One of each conjugate pair. That sum is -1/2 I and a skew matrix, i times a hermitian one.
-    """
-    a, _ = legs(state)
-    p = low_rank(state)
-    imaginary, vectors = np.linalg.eigh(-1j * (a + np.outer(p, p) + 0.5 * np.eye(state)))
-    return -0.5 + 1j * imaginary[state // 2 :], vectors[:, state // 2 :]
 
 
 def truncated(*shape: int, fan: int) -> Tensor:

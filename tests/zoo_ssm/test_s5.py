@@ -12,7 +12,8 @@ from torch import Tensor
 
 import zoo
 from zoo.testing import conformance
-from zoo_ssm.s5 import S5, normal_part
+from zoo_ssm.hippo import normal_part
+from zoo_ssm.s5 import S5
 
 KERNELS = [kernel.name for kernel in S5.kernels]
 
