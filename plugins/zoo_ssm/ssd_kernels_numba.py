@@ -108,6 +108,14 @@ def workspace(rows: int, lanes: int, like: Any) -> Any:
     return room[start : start + rows * lanes].reshape(rows, lanes)
 
 
+@zoo.ops.fused.jit
+def copy(source: Any, target: Any) -> None:
+    """Two loops: an assignment of slices takes seconds to compile."""
+    for j in range(source.shape[0]):
+        for k in range(source.shape[1]):
+            target[j, k] = source[j, k]
+
+
 @lru_cache
 def forward(lanes: int) -> Callable[..., None]:
     """y (b l h p), the last state and those before every ``span`` tokens; lanes along p."""
@@ -120,10 +128,10 @@ def forward(lanes: int) -> Callable[..., None]:
         for task in range(first, stop):
             i, h, at = task // (heads * blocks), task // blocks % heads, task % blocks * lanes
             group, skip_h = h // each, skip[h]
-            s[:] = state[i, h, :, at : at + lanes]
+            copy(state[i, h, :, at : at + lanes], s)
             for t in range(length):
                 if t % span == 0:
-                    kept[i, t // span, h, :, at : at + lanes] = s
+                    copy(s, kept[i, t // span, h, :, at : at + lanes])
                 x_t, y_t = x[i, t, h, at : at + lanes], y[i, t, h, at : at + lanes]
                 advance(
                     lanes,
@@ -137,7 +145,7 @@ def forward(lanes: int) -> Callable[..., None]:
                 )
                 for k in range(lanes):
                     y_t[k] += skip_h * x_t[k]
-            last[i, h, :, at : at + lanes] = s
+            copy(s, last[i, h, :, at : at + lanes])
 
     return run
 
@@ -160,7 +168,7 @@ def backward(lanes: int) -> Callable[..., None]:
         for task in range(first, stop):
             i, h, block = task // (heads * blocks), task // blocks % heads, task % blocks
             at, group, skip_h = block * lanes, h // each, skip[h]
-            g[:] = dlast[i, h, :, at : at + lanes]
+            copy(dlast[i, h, :, at : at + lanes], g)
             factor, to_skip = one, zero
             for t in range(length - 1, -1, -1):
                 x_t, scale_t = x[i, t, h, at : at + lanes], scale[i, t, h]
@@ -182,7 +190,9 @@ def backward(lanes: int) -> Callable[..., None]:
                             total += g[j, k] * s_j[k]
                     slope[block, i, t // span, h] = factor * total
             dskip[block, i, h] = to_skip
-            dstate[i, h, :, at : at + lanes] = factor * g
+            for j in range(n):
+                for k in range(lanes):
+                    dstate[i, h, j, at + k] = factor * g[j, k]
 
     return run
 
@@ -206,8 +216,7 @@ def shared(lanes: int) -> Callable[..., None]:
             i, group, block = task // (groups * blocks), task // blocks % groups, task % blocks
             at = block * lanes
             for h in range(group * each, (group + 1) * each):
-                for j in range(lanes):
-                    s[:, j] = state[i, h, at + j]
+                copy(state[i, h, at : at + lanes].T, s)
                 later = one
                 for step in range(length):
                     t = length - 1 - step if reverse else step
