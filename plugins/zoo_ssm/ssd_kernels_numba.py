@@ -163,7 +163,7 @@ def backward(lanes: int) -> Callable[..., None]:
     def run(x, scale, decay, b, c, skip, span, kept, dy, dlast, dx, dscale, dskip, slope, dstate, first, stop):  # type: ignore[no-untyped-def] # fmt: skip # noqa: E501
         length, heads = x.shape[1:3]
         n, blocks, each = b.shape[3], x.shape[3] // lanes, heads // b.shape[2]
-        g, out = workspace(n, lanes, x), workspace(1, lanes, x)[0]
+        g = workspace(n, lanes, x)
         zero, one = x.dtype.type(0), x.dtype.type(1)
         for task in range(first, stop):
             i, h, block = task // (heads * blocks), task // blocks % heads, task % blocks
@@ -173,13 +173,13 @@ def backward(lanes: int) -> Callable[..., None]:
             for t in range(length - 1, -1, -1):
                 x_t, scale_t = x[i, t, h, at : at + lanes], scale[i, t, h]
                 dy_t, dx_t = dy[i, t, h, at : at + lanes], dx[i, t, h, at : at + lanes]
-                advance(lanes, g, factor, c[i, t, group], one, dy_t, b[i, t, group], out)
+                advance(lanes, g, factor, c[i, t, group], one, dy_t, b[i, t, group], dx_t)
                 to_scale = zero
                 for k in range(lanes):
-                    to_scale += out[k] * x_t[k]
+                    to_scale += dx_t[k] * x_t[k]
                     to_skip += dy_t[k] * x_t[k]
                 for k in range(lanes):
-                    dx_t[k] = scale_t * out[k] + skip_h * dy_t[k]
+                    dx_t[k] = scale_t * dx_t[k] + skip_h * dy_t[k]
                 dscale[block, i, t, h] = to_scale
                 factor = decay[i, t, h]
                 if t % span == 0:
