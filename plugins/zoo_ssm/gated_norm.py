@@ -25,9 +25,7 @@ class GatedNorm(nn.Module):
         self.groups, self.norm_before_gate = groups, norm_before_gate
         self.weight = nn.Parameter(torch.ones(dim))
 
-    def forward(
-        self, y: Float[Tensor, "b l d"], z: Float[Tensor, "b l d"]
-    ) -> Float[Tensor, "b l d"]:
+    def forward(self, y: Float[Tensor, "*b d"], z: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
         wide = torch.promote_types(y.dtype, torch.float32)
         inputs = (tensor.to(wide) for tensor in (y, z, self.weight))
         run = next(kernel.run for kernel in KERNELS if kernel.reason(y) is None)
@@ -36,34 +34,34 @@ class GatedNorm(nn.Module):
 
 
 def portable(
-    y: Float[Tensor, "b l d"],
-    z: Float[Tensor, "b l d"],
+    y: Float[Tensor, "*b d"],
+    z: Float[Tensor, "*b d"],
     weight: Float[Tensor, " d"],
     groups: int,
     norm_before_gate: bool,
-) -> Float[Tensor, "b l d"]:
+) -> Float[Tensor, "*b d"]:
     """In plain torch."""
     gate = F.silu(z)
     normed = y if norm_before_gate else y * gate
-    normed = rearrange(normed, "b l (g e) -> b l g e", g=groups)
+    normed = rearrange(normed, "... (g e) -> ... g e", g=groups)
     normed = F.rms_norm(normed, normed.shape[-1:], eps=EPSILON)
-    normed = rearrange(normed, "b l g e -> b l (g e)") * weight
+    normed = rearrange(normed, "... g e -> ... (g e)") * weight
     return normed * gate if norm_before_gate else normed
 
 
 def compiled(
-    y: Float[Tensor, "b l d"],
-    z: Float[Tensor, "b l d"],
+    y: Float[Tensor, "*b d"],
+    z: Float[Tensor, "*b d"],
     weight: Float[Tensor, " d"],
     groups: int,
     norm_before_gate: bool,
-) -> Float[Tensor, "b l d"]:
+) -> Float[Tensor, "*b d"]:
     """By the loops that Numba compiles."""
     from zoo_ssm.gated_norm_numba import gated_norm  # numba may be missing
 
-    rows = (rearrange(each, "b l d -> (b l) d").contiguous() for each in (y, z))
+    rows = (rearrange(each, "... d -> (...) d").contiguous() for each in (y, z))
     out: Tensor = gated_norm(*rows, weight, groups, EPSILON, norm_before_gate)
-    return rearrange(out, "(b l) d -> b l d", b=len(y))
+    return out.view(y.shape)
 
 
 def refuses(y: Tensor) -> str | None:

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 import zoo
-from zoo_ssm.chunked import chunked
-from zoo_ssm.reference import reference
+from zoo_ssm.selective_scan_chunked import chunked
+from zoo_ssm.selective_scan_reference import reference
 from zoo_ssm.selective_scan_triton import TRITON
 
 Scan = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -88,14 +88,23 @@ def numba(
     dt_bias: Float[Tensor, " d"],
     state: Float[Tensor, "b d n"] | None = None,
 ) -> tuple[Float[Tensor, "b l d"], Float[Tensor, "b d n"]]:
-    """The same in one compiled pass; float32 inside, or float64 where that came."""
+    """The same in one compiled pass; float32 inside, or float64 where that came.
+
+    One token without gradients, as in decoding, has a pass of its own.
+    """
     wide = torch.promote_types(u.dtype, torch.float32)
     if state is None:
         state = u.new_zeros(len(u), *a.shape)
-    tensors = (x.to(wide) for x in (u, dt, a, b, c, skip, z, dt_bias, state))
-    from zoo_ssm.selective_scan_compiled import scan  # it needs numba
+    from zoo_ssm.selective_scan_compiled import advance, scan  # they need numba
 
-    y, last, _ = scan(*tensors)
+    x, dt, a, b, c, skip, z, dt_bias, state = (
+        tensor.to(wide) for tensor in (u, dt, a, b, c, skip, z, dt_bias, state)
+    )
+    if u.shape[1] == 1 and not torch.is_grad_enabled():
+        x, dt, b, c, z = (tensor[:, 0] for tensor in (x, dt, b, c, z))
+        y, last = advance(x, dt, a, b, c, skip, z, dt_bias, state)
+        return y[:, None].to(u.dtype), last
+    y, last, _ = scan(x, dt, a, b, c, skip, z, dt_bias, state)
     return y.to(u.dtype), last
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 import zoo
-from zoo_ssm.selective_scan_numba import kernels
+from zoo_ssm.selective_scan_numba import kernels, update
 
 Size = int | torch.SymInt
 
@@ -149,3 +149,43 @@ def forward_flops(u: torch.Size, dt: torch.Size, a: torch.Size, *_: Any, **__: A
 def backward_flops(u: torch.Size, dt: torch.Size, a: torch.Size, *_: Any, **__: Any) -> int:
     """The states once more, 14 each for the adjoint, 35 a channel."""
     return u.numel() * (21 * a[1] + 35)
+
+
+@torch.library.custom_op("zoo::selective_scan_update", mutates_args=(), device_types="cpu")
+def advance(
+    u: Tensor,
+    dt: Tensor,
+    a: Tensor,
+    b: Tensor,
+    c: Tensor,
+    skip: Tensor,
+    z: Tensor,
+    dt_bias: Tensor,
+    state: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """One token without gradients: u, dt, z (b, d), b and c (b, n) -> y (b, d), the next state."""
+    y, new = like(u, *u.shape), like(state, *state.shape)
+    inputs = zoo.ops.fused.arrays(u, dt, a, b, c, skip, z, dt_bias, state)
+    update(*inputs, *zoo.ops.fused.arrays(y, new), 0, len(u))
+    return y, new
+
+
+@advance.register_fake
+def _(
+    u: Tensor,
+    dt: Tensor,
+    a: Tensor,
+    b: Tensor,
+    c: Tensor,
+    skip: Tensor,
+    z: Tensor,
+    dt_bias: Tensor,
+    state: Tensor,
+) -> tuple[Tensor, Tensor]:
+    return like(u, *u.shape), like(state, *state.shape)
+
+
+@register_flop_formula(torch.ops.zoo.selective_scan_update)
+def update_flops(u: torch.Size, dt: torch.Size, a: torch.Size, *_: Any, **__: Any) -> int:
+    """As ``forward_flops``."""
+    return u.numel() * (7 * a[1] + 12)

@@ -183,3 +183,27 @@ def kernels(lanes: int) -> tuple[Callable[..., None], Callable[..., None]]:
                     dstate[row, j, at + k] = of_state[j, lanes + k]
 
     return forward, backward
+
+
+@zoo.ops.fused.jit
+def update(u, raw, a, b, c, skip, z, bias, state, y, new, start, stop):  # type: ignore[no-untyped-def]
+    """One token of some rows; u, raw, z, y (b, d), b and c (b, n), states (b, d, n), n in lanes."""
+    t_ = u.dtype.type
+    zero, log2e, dim = t_(0), t_(LOG2E), u.shape[1]
+    step, drive, out = np.empty(dim, u.dtype), np.empty(dim, u.dtype), np.empty(dim, u.dtype)
+    for row in range(start, stop):
+        u_t, raw_t, z_t, y_t, b_t, c_t = u[row], raw[row], z[row], y[row], b[row], c[row]
+        for k in range(dim):
+            step[k] = softplus(raw_t[k] + bias[k])
+            drive[k] = step[k] * u_t[k]
+            step[k] *= log2e
+        for k in range(dim):
+            rate, push, total = step[k], drive[k], zero
+            old, now, a_k = state[row, k], new[row, k], a[k]
+            for j in range(len(c_t)):
+                h = old[j] * exp2(rate * a_k[j]) + push * b_t[j]
+                now[j] = h
+                total += h * c_t[j]
+            out[k] = total
+        for k in range(dim):
+            y_t[k] = (out[k] + skip[k] * u_t[k]) * z_t[k] * sigmoid(z_t[k])

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 import zoo
-from zoo_ssm.chunked import chunked
+from zoo_ssm.selective_scan_chunked import chunked
 
 TILE = 16
 """Tokens at once; the states before each tile are kept for the backward pass."""

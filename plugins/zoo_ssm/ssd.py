@@ -70,7 +70,7 @@ def compiled(
     state: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """By the loops that Numba compiles, where scale and skip cost nothing."""
-    from zoo_ssm.ssd_numba import ssd as operator  # numba may be missing
+    from zoo_ssm.ssd_compiled import ssd as operator  # numba may be missing
 
     scale = torch.ones_like(log_decay) if scale is None else scale
     skip = x.new_zeros(x.shape[2]) if skip is None else skip

@@ -1,185 +1,243 @@
-"""State space duality as a torch operator over the compiled loops, forward and backward."""
+"""Compiled loops for state space duality: a state in the nearest cache, vectors written out.
 
+The recurrence is its own dual: the gradient of every operand is such a recurrence again, forward
+or backward in time. So one step, ``advance``, serves all four passes. It is bound by arithmetic:
+three operations of a vector unit for each number of the state, where products of matrices in
+chunks need two and much else besides.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
-from torch.utils.flop_counter import register_flop_formula
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 import zoo
-from zoo_ssm import ssd_kernels_numba as kernels
 
-SPAN = 128
-"""Tokens between the states that the forward pass keeps."""
+WIDEST = 64
+"""Lanes of a state: four vectors of the widest unit there is."""
+LINE = 64  # bytes: a vector that crosses a line of the cache costs double
 
 
-@torch.library.custom_op("zoo::ssd", mutates_args=(), device_types="cpu")
-def ssd(
-    x: Tensor,
-    scale: Tensor,
-    log_decay: Tensor,
-    b: Tensor,
-    c: Tensor,
-    skip: Tensor,
-    state: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """y of SSD over scale x, plus skip x; the last state; those before every SPAN tokens.
+def lanes(width: int) -> int:
+    """How many lanes to cut ``width`` into: a power of two, no wider than needed."""
+    return next(n for n in (16, 32, WIDEST) if n >= min(width, WIDEST))
 
-    x (b l h p), scale and log_decay (b l h), b and c (b l g n), skip (h), state (b h n p), of one
-    dtype, float32 or float64; the kept states are (b, l / SPAN, h, n, p).
+
+def signature_of_advance(
+    typing: Any, lanes: Any, state: Any, decay: Any, put: Any, scale: Any, x: Any, take: Any, y: Any
+) -> Any:
+    """state_j = decay state_j + put_j scale x, and y = sum_j take_j state_j, over all rows j.
+
+    state is (n, lanes), x and y are (lanes), put and take (n); all contiguous, lanes a constant.
     """
-    lanes = kernels.lanes(x.shape[3])
-    x, state, width = padded(x, lanes), padded(state, lanes), x.shape[3]
-    y, last, kept = empty(x, state)
-    tasks = x.shape[0] * x.shape[2] * x.shape[3] // lanes
-    inputs = zoo.ops.fused.arrays(x, scale, log_decay.exp(), b, c, skip, state)
-    outputs = zoo.ops.fused.arrays(y, last, kept)
-    zoo.ops.fused.share(kernels.forward(lanes), tasks, *inputs, SPAN, *outputs)
-    return cut(y, width), cut(last, width), cut(kept, width)
+    signature = types.void(lanes, state, decay, put, scale, x, take, y)
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return write_advance(lanes.literal_value, context, builder, signature, arguments)
+
+    return signature, code
 
 
-@torch.library.custom_op("zoo::ssd_backward", mutates_args=(), device_types="cpu")
-def ssd_backward(
-    x: Tensor,
-    scale: Tensor,
-    log_decay: Tensor,
-    b: Tensor,
-    c: Tensor,
-    skip: Tensor,
-    state: Tensor,
-    kept: Tensor,
-    dy: Tensor,
-    dlast: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """What losses dy and dlast on the two outputs give to the seven inputs."""
-    decay = log_decay.exp()
-    along_p = (x, scale, decay, b, c, skip, kept, dy, dlast)
-    dx, dscale, dskip, start, dstate = own_gradients(*along_p)
-    dc, to_c = shared_gradient(c, b, x, dy, scale, decay, state, False)
-    db, to_b = shared_gradient(b, c, dy, x, scale, decay, dlast, True)
-    return dx, dscale, slopes(start, to_b - to_c), db, dc, dskip, dstate
+# LLVM cannot know that these arrays do not overlap and would check at every row; so the vector
+# code is spelt out. Three times faster than the same loop in Python.
+advance: Any = intrinsic(prefer_literal=True)(signature_of_advance)
 
 
-def own_gradients(
-    x: Tensor,
-    scale: Tensor,
-    decay: Tensor,
-    b: Tensor,
-    c: Tensor,
-    skip: Tensor,
-    kept: Tensor,
-    dy: Tensor,
-    dlast: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Of x, scale, skip, log_decay at the first token of every span, and the first state."""
-    width, lanes = x.shape[3], kernels.lanes(x.shape[3])
-    x, kept, dy, dlast = (padded(tensor, lanes) for tensor in (x, kept, dy, dlast))
-    batch, _, heads, full = x.shape
-    blocks = full // lanes
-    dx, dstate = x.new_empty(x.shape), x.new_empty(dlast.shape)
-    dscale, start = x.new_empty(blocks, *scale.shape), x.new_empty(blocks, *kept.shape[:3])
-    dskip = x.new_empty(blocks, batch, heads)
-    inputs = zoo.ops.fused.arrays(x, scale, decay, b, c, skip)
-    others = zoo.ops.fused.arrays(kept, dy, dlast, dx, dscale, dskip, start, dstate)
-    run = kernels.backward(lanes)
-    zoo.ops.fused.share(run, batch * heads * blocks, *inputs, SPAN, *others)
-    sums = dscale.sum(0), dskip.sum((0, 1)), start.sum(0)
-    return cut(dx, width), *sums, cut(dstate, width)
+def write_advance(lanes: int, context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """The body of ``advance`` in LLVM's own terms."""
+    number = context.get_value_type(signature.args[1].dtype)
+    size = context.get_abi_sizeof(number)
+    vector = ir.VectorType(number, lanes)
+    fused = {"flags": ("contract",)}
+
+    def array(at: int) -> Any:
+        return context.make_array(signature.args[at])(context, builder, arguments[at])
+
+    def vector_at(pointer: Any) -> Any:
+        return builder.bitcast(pointer, vector.as_pointer())
+
+    def splat(value: Any) -> Any:
+        nothing = ir.Constant(vector, ir.Undefined)
+        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+        first = builder.insert_element(nothing, value, ir.Constant(ir.IntType(32), 0))
+        return builder.shuffle_vector(first, nothing, everywhere)
+
+    states, put, x, take, y = (array(at) for at in (1, 3, 5, 6, 7))
+    rows = builder.extract_value(states.shape, 0)
+    kept = splat(arguments[2])
+    drive = builder.fmul(splat(arguments[4]), builder.load(vector_at(x.data), align=size))
+
+    def row(j: Any, total: Any) -> None:
+        at = builder.mul(j, ir.Constant(j.type, lanes))
+        place = vector_at(builder.gep(states.data, [at]))
+        put_j, take_j = (splat(builder.load(builder.gep(each.data, [j]))) for each in (put, take))
+        old = builder.fmul(kept, builder.load(place, align=size), **fused)
+        new = builder.fadd(old, builder.fmul(put_j, drive, **fused), **fused)
+        builder.store(new, place, align=size)
+        taken = builder.fmul(take_j, new, **fused)
+        builder.store(builder.fadd(builder.load(total), taken, **fused), total)
+
+    # several sums side by side where the lanes are few: each waits for its last multiply-add
+    sums = [cgutils.alloca_once(builder, vector) for _ in range(WIDEST // lanes)]  # type: ignore[no-untyped-call]
+    for each in sums:
+        builder.store(ir.Constant(vector, [0.0] * lanes), each)
+    zero, one, step = (ir.Constant(rows.type, count) for count in (0, 1, len(sums)))
+    whole = builder.sub(rows, builder.srem(rows, step))
+    with cgutils.for_range_slice(builder, zero, whole, step, inc=True) as (j, _):
+        for more, total in enumerate(sums):
+            row(builder.add(j, ir.Constant(j.type, more)), total)
+    with cgutils.for_range_slice(builder, whole, rows, one, inc=True) as (j, _):
+        row(j, sums[0])
+    result = builder.load(sums[0])
+    for each in sums[1:]:
+        result = builder.fadd(result, builder.load(each), **fused)
+    builder.store(result, vector_at(y.data), align=size)
+    return context.get_dummy_value()
 
 
-def shared_gradient(
-    own: Tensor,
-    other: Tensor,
-    put: Tensor,
-    take: Tensor,
-    scale: Tensor,
-    decay: Tensor,
-    state: Tensor,
-    reverse: bool,
-) -> tuple[Tensor, Tensor]:
-    """Of C, or in reverse of B, and its product with that by head (b l h)."""
-    width, lanes = own.shape[3], kernels.lanes(own.shape[3])
-    own, other = padded(own, lanes), padded(other, lanes)
-    state = padded(state.transpose(2, 3), lanes).transpose(2, 3)
-    grad, blocks = own.new_empty(own.shape), own.shape[3] // lanes
-    dots = own.new_empty(blocks, *scale.shape)
-    inputs = zoo.ops.fused.arrays(own, other, put, take, scale, decay, state)
-    outputs = zoo.ops.fused.arrays(grad, dots)
-    tasks = own.shape[0] * own.shape[2] * blocks
-    zoo.ops.fused.share(kernels.shared(lanes), tasks, *inputs, reverse, *outputs)
-    return cut(grad, width), dots.sum(0)
+@zoo.ops.fused.jit
+def workspace(rows: int, lanes: int, like: Any) -> Any:
+    """Zeros (rows, lanes) that start where a line of the cache does."""
+    room = np.zeros(rows * lanes + LINE // like.itemsize, like.dtype)
+    start = -room.ctypes.data % LINE // like.itemsize
+    return room[start : start + rows * lanes].reshape(rows, lanes)
 
 
-def padded(tensor: Tensor, lanes: int) -> Tensor:
-    """The last axis filled up with zeros to whole blocks of lanes."""
-    fill = -tensor.shape[-1] % lanes
-    return F.pad(tensor, (0, fill)) if fill else tensor
+@zoo.ops.fused.jit
+def copy(source: Any, target: Any) -> None:
+    """Two loops: an assignment of slices takes seconds to compile."""
+    for j in range(source.shape[0]):
+        for k in range(source.shape[1]):
+            target[j, k] = source[j, k]
 
 
-def cut(tensor: Tensor, width: int) -> Tensor:
-    """The last axis without what ``padded`` added."""
-    return tensor if tensor.shape[-1] == width else tensor[..., :width].contiguous()
+@lru_cache
+def forward(lanes: int) -> Callable[..., None]:
+    """y (b l h p), the last state and those before every ``span`` tokens; lanes along p."""
+
+    @zoo.ops.fused.jit
+    def run(x, scale, decay, b, c, skip, state, span, y, last, kept, first, stop):  # type: ignore[no-untyped-def]
+        length, heads = x.shape[1:3]
+        n, blocks, each = b.shape[3], x.shape[3] // lanes, heads // b.shape[2]
+        s = workspace(n, lanes, x)
+        for task in range(first, stop):
+            i, h, at = task // (heads * blocks), task // blocks % heads, task % blocks * lanes
+            group, skip_h = h // each, skip[h]
+            copy(state[i, h, :, at : at + lanes], s)
+            for t in range(length):
+                if t % span == 0:
+                    copy(s, kept[i, t // span, h, :, at : at + lanes])
+                x_t, y_t = x[i, t, h, at : at + lanes], y[i, t, h, at : at + lanes]
+                advance(
+                    lanes,
+                    s,
+                    decay[i, t, h],
+                    b[i, t, group],
+                    scale[i, t, h],
+                    x_t,
+                    c[i, t, group],
+                    y_t,
+                )
+                for k in range(lanes):
+                    y_t[k] += skip_h * x_t[k]
+            copy(s, last[i, h, :, at : at + lanes])
+
+    return run
 
 
-def slopes(start: Tensor, change: Tensor) -> Tensor:
-    """The gradient of log_decay (b l h), known before every span, and its change by token.
+@lru_cache
+def backward(lanes: int) -> Callable[..., None]:
+    """What the loss gives to x, scale, skip and the first state; lanes along p.
 
-    <G_t, S_t> is both that of token t plus B_t dB_t, and that of token t + 1 plus C_t dC_t: so one
-    follows from the other. Over a span alone, since the sum collects what both were rounded by.
+    G_t = C_t dy_t + decay_{t+1} G_{t+1}, and B_t G_t is the gradient of scale_t x_t. ``slope`` is
+    the gradient of the logarithm of the decay at the tokens whose state before them was kept:
+    decay_t <G_t, S_{t-1}>.
     """
-    length = change.shape[1]
-    change = F.pad(change, (0, 0, 1, -length % SPAN - 1))
-    change = change.reshape(len(change), -1, SPAN, change.shape[2])
-    change[:, :, 0] = start
-    return change.cumsum(2).flatten(1, 2)[:, :length].contiguous()
+
+    @zoo.ops.fused.jit
+    def run(x, scale, decay, b, c, skip, span, kept, dy, dlast, dx, dscale, dskip, slope, dstate, first, stop):  # type: ignore[no-untyped-def] # fmt: skip # noqa: E501
+        length, heads = x.shape[1:3]
+        n, blocks, each = b.shape[3], x.shape[3] // lanes, heads // b.shape[2]
+        g = workspace(n, lanes, x)
+        zero, one = x.dtype.type(0), x.dtype.type(1)
+        for task in range(first, stop):
+            i, h, block = task // (heads * blocks), task // blocks % heads, task % blocks
+            at, group, skip_h = block * lanes, h // each, skip[h]
+            copy(dlast[i, h, :, at : at + lanes], g)
+            factor, to_skip = one, zero
+            for t in range(length - 1, -1, -1):
+                x_t, scale_t = x[i, t, h, at : at + lanes], scale[i, t, h]
+                dy_t, dx_t = dy[i, t, h, at : at + lanes], dx[i, t, h, at : at + lanes]
+                advance(lanes, g, factor, c[i, t, group], one, dy_t, b[i, t, group], dx_t)
+                to_scale = zero
+                for k in range(lanes):
+                    to_scale += dx_t[k] * x_t[k]
+                    to_skip += dy_t[k] * x_t[k]
+                for k in range(lanes):
+                    dx_t[k] = scale_t * dx_t[k] + skip_h * dy_t[k]
+                dscale[block, i, t, h] = to_scale
+                factor = decay[i, t, h]
+                if t % span == 0:
+                    total = zero
+                    for j in range(n):
+                        s_j = kept[i, t // span, h, j, at : at + lanes]
+                        for k in range(lanes):
+                            total += g[j, k] * s_j[k]
+                    slope[block, i, t // span, h] = factor * total
+            dskip[block, i, h] = to_skip
+            for j in range(n):
+                for k in range(lanes):
+                    dstate[i, h, j, at + k] = factor * g[j, k]
+
+    return run
 
 
-def empty(x: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """y, the last state and the kept ones, yet to be written."""
-    batch, length = x.shape[:2]
-    kept = x.new_empty(batch, -(-length // SPAN), *state.shape[1:])
-    return x.new_empty(x.shape), x.new_empty(state.shape), kept
+@lru_cache
+def shared(lanes: int) -> Callable[..., None]:
+    """The gradient of C, or with ``reverse`` of B, of the heads that share them; lanes along n.
 
+    dC_t = S_t dy_t with S from x and B; dB_t = G_t scale_t x_t with G from dy and C. ``dots`` is
+    C_t dC_t, or B_t dB_t, of each head by itself; ``own`` is that C, or B.
+    """
 
-@ssd.register_fake
-def _(x: Tensor, *others: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    return empty(x, others[-1])
+    @zoo.ops.fused.jit
+    def run(own, other, put, take, scale, decay, state, reverse, grad, dots, first, stop):  # type: ignore[no-untyped-def] # fmt: skip
+        length, heads, width = put.shape[1:]
+        groups, blocks = grad.shape[2], grad.shape[3] // lanes
+        each = heads // groups
+        s, out = workspace(width, lanes, put), workspace(1, lanes, put)[0]
+        zero, one = put.dtype.type(0), put.dtype.type(1)
+        for task in range(first, stop):
+            i, group, block = task // (groups * blocks), task // blocks % groups, task % blocks
+            at = block * lanes
+            for h in range(group * each, (group + 1) * each):
+                copy(state[i, h, at : at + lanes].T, s)
+                later = one
+                for step in range(length):
+                    t = length - 1 - step if reverse else step
+                    factor = later if reverse else decay[i, t, h]
+                    before = one if reverse else scale[i, t, h]
+                    after = scale[i, t, h] if reverse else one
+                    later = decay[i, t, h]
+                    other_t, own_t = (
+                        other[i, t, group, at : at + lanes],
+                        own[i, t, group, at : at + lanes],
+                    )
+                    advance(lanes, s, factor, put[i, t, h], before, other_t, take[i, t, h], out)
+                    grad_t, total = grad[i, t, group, at : at + lanes], zero
+                    for k in range(lanes):
+                        total += out[k] * own_t[k]
+                    dots[block, i, t, h] = after * total
+                    if h == group * each:
+                        for k in range(lanes):
+                            grad_t[k] = after * out[k]
+                    else:
+                        for k in range(lanes):
+                            grad_t[k] += after * out[k]
 
-
-@ssd_backward.register_fake
-def _(*inputs: Tensor) -> tuple[Tensor, ...]:
-    return tuple(like.new_empty(like.shape) for like in inputs[:7])
-
-
-def setup(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
-    """Keep the inputs and a state here and there; all else is computed again."""
-    ctx.save_for_backward(*inputs, output[2])
-    ctx.set_materialize_grads(False)  # zeros for all kept states would be written for nothing
-
-
-def differentiate(
-    ctx: Any, dy: Tensor | None, dlast: Tensor | None, _: Tensor | None
-) -> tuple[Tensor, ...]:
-    """First derivatives; a second one is refused by torch, the backward operator having none."""
-    x, *_others, state, _kept = ctx.saved_tensors
-    dy = torch.zeros_like(x) if dy is None else dy
-    dlast = torch.zeros_like(state) if dlast is None else dlast
-    return tuple(ssd_backward(*ctx.saved_tensors, dy, dlast))
-
-
-ssd.register_autograd(differentiate, setup_context=setup)
-
-
-@register_flop_formula(torch.ops.zoo.ssd)
-def _(x: Any, scale: Any, log_decay: Any, b: Any, *_: Any, **__: Any) -> int:
-    """By number of the state 5: decay, B x, their sum, C S and its sum; scale and skip 3 by x."""
-    batch, length, heads, width = x
-    return int(batch * length * heads * width * (5 * b[3] + 3))
-
-
-@register_flop_formula(torch.ops.zoo.ssd_backward)
-def _(x: Any, scale: Any, log_decay: Any, b: Any, *_: Any, **__: Any) -> int:
-    """Three such recurrences; by x 7 more, by B and C of each head 8."""
-    batch, length, heads, width = x
-    return int(batch * length * heads * (width * (15 * b[3] + 7) + 8 * b[3]))
+    return run

@@ -11,9 +11,9 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from zoo_ssm.chunked import chunked
-from zoo_ssm.reference import reference
 from zoo_ssm.selective_scan import Scan, selective_scan
+from zoo_ssm.selective_scan_chunked import chunked
+from zoo_ssm.selective_scan_reference import reference
 
 SCANS = [
     pytest.param(reference, id="reference"),

@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from zoo_ssm.reference import reference
 from zoo_ssm.selective_scan import numba, selective_scan
 from zoo_ssm.selective_scan_compiled import layout, scan
+from zoo_ssm.selective_scan_reference import reference
 
 
 def operands(
@@ -146,6 +147,31 @@ def test_a_number_that_is_none_is_not_laundered(operand: int) -> None:
     y, last, _ = scan(*tensors)
     assert y.isnan().any()
     assert last.isnan().any() == (operand not in (4, 5, 6))  # C, D and z come after the state
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("batch", "dim", "n"), [(1, 1, 1), (3, 130, 16), (2, 7, 5)])
+def test_one_token_has_a_pass_of_its_own(dtype: Any, batch: int, dim: int, n: int) -> None:
+    tensors = [x.detach().to(dtype) for x in operands(batch, 1, dim, n)]
+    right, right_last = selective_scan(reference, *[x.double() for x in tensors])
+    seen: list[Any] = []
+
+    class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            seen.append(func)
+            return func(*args, **(kwargs or {}))
+
+    with torch.no_grad(), Watch():  # type: ignore[no-untyped-call]
+        y, last = numba(*tensors)
+    assert torch.ops.zoo.selective_scan_update.default in seen
+    assert y.dtype == dtype
+    near = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 0.05}[dtype]
+    torch.testing.assert_close(y.double(), right, rtol=near, atol=near)
+    torch.testing.assert_close(last.double(), right_last, rtol=near, atol=min(near, 1e-5))
+    y, _ = numba(*[x.requires_grad_() for x in tensors])
+    assert y.requires_grad, "with gradients it is the scan"
 
 
 def test_memory_beyond_inputs_is_a_part_of_an_input() -> None:

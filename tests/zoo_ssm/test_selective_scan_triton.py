@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from zoo_ssm.reference import reference
 from zoo_ssm.selective_scan import selective_scan as portable
+from zoo_ssm.selective_scan_reference import reference
 from zoo_ssm.selective_scan_triton import TRITON, missing, scan, scan_backward, selective_scan
 
 here = importlib.util.find_spec("triton") is not None

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from zoo_ssm import ssd_kernels_numba, ssd_numba
+from zoo_ssm import ssd_compiled, ssd_numba
 
 
 def draw(batch: int, length: int, heads: int, width: int, groups: int, state: int) -> Any:
@@ -23,24 +23,24 @@ def draw(batch: int, length: int, heads: int, width: int, groups: int, state: in
 
 
 def results(inputs: list[Tensor]) -> list[Tensor]:
-    y, last, _ = ssd_numba.ssd(*inputs)
+    y, last, _ = ssd_compiled.ssd(*inputs)
     return [y, last, *torch.autograd.grad(y.sum() + last.square().sum(), inputs)]
 
 
 def test_it_is_a_proper_operator() -> None:
     inputs = draw(2, 5, 4, 3, 2, 2)
-    torch.library.opcheck(ssd_numba.ssd, inputs)
+    torch.library.opcheck(ssd_compiled.ssd, inputs)
     plain = [tensor.detach() for tensor in inputs]
-    y, last, kept = ssd_numba.ssd(*plain)
+    y, last, kept = ssd_compiled.ssd(*plain)
     backward = (*plain, kept, torch.randn_like(y), torch.randn_like(last))
-    torch.library.opcheck(ssd_numba.ssd_backward, backward)
+    torch.library.opcheck(ssd_compiled.ssd_backward, backward)
 
 
 def test_it_compiles_whole_with_its_gradients() -> None:
     inputs = draw(1, 9, 2, 4, 1, 3)
 
     def loss(*inputs: Tensor) -> Any:
-        y, last, _ = ssd_numba.ssd(*inputs)
+        y, last, _ = ssd_compiled.ssd(*inputs)
         return y.sum() + last.square().sum()
 
     traced = torch.compile(loss, fullgraph=True, backend="aot_eager")
@@ -53,7 +53,7 @@ def test_it_compiles_whole_with_its_gradients() -> None:
 def test_the_counter_sees_all_of_it() -> None:
     inputs = draw(2, 10, 4, 16, 2, 8)
     with FlopCounterMode(display=False) as counter:
-        y, _, _ = ssd_numba.ssd(*inputs)
+        y, _, _ = ssd_compiled.ssd(*inputs)
         forward = counter.get_total_flops()
         torch.autograd.backward(y.sum())
     states = 2 * 10 * 4 * 16 * 8
@@ -88,7 +88,7 @@ def test_strided_inputs_are_read_as_they_are() -> None:
 
 def test_no_output_shares_memory_with_an_input_or_another() -> None:
     inputs = draw(1, 1, 1, 16, 1, 1)
-    everything = [*inputs, *ssd_numba.ssd(*inputs)]
+    everything = [*inputs, *ssd_compiled.ssd(*inputs)]
     assert len({tensor.untyped_storage().data_ptr() for tensor in everything}) == len(everything)
 
 
@@ -101,12 +101,12 @@ def test_it_keeps_the_inputs_and_few_states_for_the_backward_pass() -> None:
         return tensor
 
     with saved_tensors_hooks(pack, lambda tensor: tensor):
-        ssd_numba.ssd(*inputs)
+        ssd_compiled.ssd(*inputs)
     assert kept, "nothing was seen"
     states = 2 * 8 * 2 * 16 * 16  # one in 128 tokens
     assert sum(kept) == sum(map(Tensor.numel, inputs)) + states
 
 
 def test_lanes_are_no_wider_than_needed() -> None:
-    widths = {width: ssd_kernels_numba.lanes(width) for width in (1, 16, 17, 32, 33, 64, 65, 500)}
+    widths = {width: ssd_numba.lanes(width) for width in (1, 16, 17, 32, 33, 64, 65, 500)}
     assert widths == {1: 16, 16: 16, 17: 32, 32: 32, 33: 64, 64: 64, 65: 64, 500: 64}
