@@ -2,8 +2,9 @@
 
 import multiprocessing
 import sys
-from pathlib import Path
-from threading import current_thread
+from collections.abc import Iterator
+from threading import current_thread, main_thread
+from time import sleep
 
 import numpy as np
 import pytest
@@ -18,8 +19,11 @@ def double(x, y, first, last):  # type: ignore[no-untyped-def]
         y[i] = 2 * x[i]
 
 
-@pytest.fixture
-def threads() -> object:
+@pytest.fixture(params=["team", "pool"])
+def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Three threads: of torch's OpenMP, and of our own."""
+    if request.param == "pool":
+        monkeypatch.setattr(fused, "torchs_team", lambda: None)
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     yield
@@ -66,16 +70,51 @@ def child(queue: object) -> None:
     queue.put(run())  # type: ignore[attr-defined]
 
 
+def test_torchs_own_threads_do_the_work() -> None:
+    assert fused.torchs_team() is not None, "torch's wheels for Linux bring GNU's OpenMP"
+    before, names = torch.get_num_threads(), set()
+    torch.set_num_threads(2)
+
+    def work(first: int, last: int) -> None:
+        names.add(current_thread().name)
+        sleep(0.01)  # so that one thread cannot take all
+
+    try:
+        for _ in range(3):
+            names.clear()
+            fused.share(work, 8)
+            assert len(names) == 2
+            assert not any(name.startswith("zoo-kernel") for name in names)
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.usefixtures("threads")
+def test_an_interrupt_reaches_the_caller() -> None:
+    def work(first: int, last: int) -> None:
+        if current_thread() is main_thread():
+            raise KeyboardInterrupt
+        sleep(0.001)
+
+    with pytest.raises(KeyboardInterrupt):
+        fused.share(work, 20)
+    assert run() == [2.0 * i for i in range(50)], "and the threads work on"
+
+
 def test_a_forked_child_has_threads_of_its_own() -> None:
+    torch.set_num_threads(3)
     right = [2.0 * i for i in range(50)]
     assert run() == right
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
     process = context.Process(target=child, args=(queue,))
     process.start()
-    assert queue.get(timeout=60) == right
-    process.join()
+    try:
+        assert queue.get(timeout=60) == right
+    finally:
+        process.kill()
+        process.join()
+        torch.set_num_threads(1)
 
 
 def test_arrays_share_memory_where_they_can() -> None:
@@ -99,18 +138,21 @@ def test_what_it_cannot_take_is_refused() -> None:
     assert fused.refuses(torch.zeros(1, dtype=torch.bfloat16)) is None
 
 
-def test_where_nothing_can_be_written_it_still_compiles(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_without_jit_kernels_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python would run them, but not what they take from vector units."""
+    monkeypatch.setattr(pytest.importorskip("numba").config, "DISABLE_JIT", 1)
+    assert "unset NUMBA_DISABLE_JIT" in str(fused.missing.__wrapped__())
+
+
+@pytest.mark.usefixtures("threads")
+def test_where_no_thread_can_be_started_the_caller_does_all(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    numba = pytest.importorskip("numba")
-    real = numba.njit
+    class Full:
+        def submit(self, work: object) -> None:
+            raise RuntimeError("can't start new thread")
 
-    def refuse(*args: object, cache: bool = False, **options: object) -> object:
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        return real(*args, **options)
-
-    monkeypatch.setattr(numba, "njit", refuse)
-    y = np.zeros(3)
-    fused.jit(double.py_func)(np.ones(3), y, 0, 3)  # type: ignore[attr-defined]
-    assert y.tolist() == [2, 2, 2]
+    monkeypatch.setattr(fused, "pool", lambda process: Full())
+    done: list[int] = []
+    fused.share(lambda first, last: done.extend(range(first, last)), 20)
+    assert sorted(done) == list(range(20))

@@ -9,18 +9,21 @@ compiled by ``jit`` and handed to ``share``, which spreads the tasks over torch'
 
     fused.share(forward, len(x), *fused.arrays(x, y))
 
-Threads of our own and not Numba's: its thread pools crash after a fork or when two threads enter
-them, and cost twice the compile time. A module with kernels imports numba at its top, so nobody
-imports that module before ``missing()`` has said None.
+Not over Numba's own: its pools crash after a fork or when two threads enter them, fight torch's for
+the cores, and cost twice the compile time. A module with kernels imports numba at its top, so
+nobody imports that module before ``missing()`` has said None.
 """
 
+import ctypes
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
 from inspect import unwrap
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,10 +39,12 @@ PIECES = 4  # a thread's share is cut in four: the one that has the quieter core
 def missing() -> str | None:
     """Why compiled CPU kernels are not here, and what to install."""
     try:
-        import_module("numba")
+        numba = import_module("numba")
     except Exception as error:  # numba refuses a NumPy that is too new with more than ImportError
         why = str(error).partition("\n")[0] or type(error).__name__
         return f"numba does not import ({why}); pip install 'mixer-zoo[cpu]'"
+    if numba.config.DISABLE_JIT:
+        return "NUMBA_DISABLE_JIT is set, and kernels only run compiled; unset NUMBA_DISABLE_JIT"
     return None
 
 
@@ -55,15 +60,15 @@ def refuses(x: Tensor) -> str | None:
 def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiled at its first call and kept on disk beside the source, or in the user's cache.
 
-    Where neither can be written it is compiled in every process anew. Numba sees a change of the
-    file of ``function`` itself, not of functions it calls elsewhere: keep those in one file.
+    Where neither can be written it is compiled in every process anew. The file of ``function`` and
+    vector_math.py are watched for changes, what it calls elsewhere is not: keep that in one file.
     """
     numba, function = import_module("numba"), unwrap(function)  # a checker's shell, in tests
     options = {"nogil": True, "fastmath": FASTMATH, "error_model": "numpy"}
-    try:
-        compiled: Callable[..., Any] = numba.njit(cache=True, **options)(function)
-    except RuntimeError:
-        compiled = numba.njit(**options)(function)
+    compiled: Callable[..., Any] = numba.njit(**options)(function)
+    with suppress(RuntimeError):
+        cache = import_module("zoo.ops.kernel_cache").KernelCache(function)
+        setattr(compiled, "_cache", cache)  # noqa: B010 # as numba's own enable_caching
     return compiled
 
 
@@ -81,21 +86,64 @@ def share(kernel: Callable[..., Any], tasks: int, *arguments: Any) -> None:
     pieces = min(tasks, PIECES * threads)
     cuts = [tasks * piece // pieces for piece in range(pieces + 1)]
     todo = iter(list(pairwise(cuts)))  # next() on it is atomic
+    failures: list[BaseException] = []
 
-    def work() -> None:
-        for first, last in todo:
-            kernel(*arguments, first, last)
+    def work(_: object = None) -> None:
+        try:
+            for first, last in todo:
+                kernel(*arguments, first, last)
+        except BaseException as failure:  # an interrupt too: nothing passes through the team
+            failures.append(failure)
 
-    others = [pool().submit(work) for _ in range(threads - 1)]
-    work()
-    for other in others:
-        other.result()
+    team = torchs_team()
+    if team is not None:
+        team.GOMP_parallel(WORK(work), None, threads, 0)
+    else:
+        others = []
+        with suppress(RuntimeError):  # where no thread can be started the caller does all
+            others += [pool(os.getpid()).submit(work) for _ in range(threads - 1)]
+        work()
+        wait(others)
+    if failures:
+        raise failures[0]
+
+
+WORK = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 @lru_cache(maxsize=1)
-def pool() -> ThreadPoolExecutor:
-    """Our helpers; a forked child makes its own, since threads do not survive a fork."""
+def torchs_team() -> Any:
+    """The OpenMP library that torch itself runs on, where that is GNU's; None elsewhere.
+
+    After each of torch's own parallel loops its threads keep their cores busy for milliseconds, in
+    wait of the next. Threads of ours would fight them for the cores; torch's do not.
+    """
+    if ORPHANS:
+        return None
+    try:
+        lines = Path("/proc/self/maps").read_text().splitlines()
+    except OSError:
+        return None
+    loaded = {line.split(maxsplit=5)[-1] for line in lines if "libgomp" in line}
+    mine = sorted(loaded, key=lambda path: "torch" not in path)[:1]
+    return ctypes.CDLL(mine[0]) if mine else None
+
+
+@lru_cache(maxsize=1)
+def pool(process: int) -> ThreadPoolExecutor:
+    """Threads of our own, where torch's cannot be had; a forked child needs others."""
     return ThreadPoolExecutor(max(1, (os.cpu_count() or 1) - 1), "zoo-kernel")
 
 
-os.register_at_fork(after_in_child=pool.cache_clear)
+ORPHANS: list[int] = []
+"""This process, if a fork took the team it had used: GNU's OpenMP would wait for it for ever."""
+
+
+def forked() -> None:
+    """A forked child has no threads but its own."""
+    if torchs_team.cache_info().currsize:
+        ORPHANS.append(os.getpid())
+        torchs_team.cache_clear()
+
+
+os.register_at_fork(after_in_child=forked)
