@@ -1,7 +1,6 @@
 """exp and log for compiled kernels, as vector units take them: libm's go one number at a time.
 
-Only kernels may import this: it needs numba. A change here is not seen by kernels that lie compiled
-on disk (numba watches a kernel's own file): delete their ``__pycache__``.
+Only kernels may import this: it needs numba.
 """
 
 from typing import Any
