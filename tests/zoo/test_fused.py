@@ -1,10 +1,13 @@
 """How compiled kernels are found, spread over threads, and survive a fork."""
 
 import multiprocessing
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from threading import current_thread, main_thread
 from time import sleep
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +26,7 @@ def double(x, y, first, last):  # type: ignore[no-untyped-def]
 def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Three threads: of torch's OpenMP, and of our own."""
     if request.param == "pool":
-        monkeypatch.setattr(fused, "torchs_team", lambda: None)
+        monkeypatch.setattr(fused, "torchs_team", lambda process: None)
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     yield
@@ -71,7 +74,8 @@ def child(queue: object) -> None:
 
 
 def test_torchs_own_threads_do_the_work() -> None:
-    assert fused.torchs_team() is not None, "torch's wheels for Linux bring GNU's OpenMP"
+    team = fused.torchs_team(os.getpid())
+    assert team is not None, "torch's wheels for Linux bring GNU's OpenMP"
     before, names = torch.get_num_threads(), set()
     torch.set_num_threads(2)
 
@@ -101,16 +105,17 @@ def test_an_interrupt_reaches_the_caller() -> None:
     assert run() == [2.0 * i for i in range(50)], "and the threads work on"
 
 
-def test_a_forked_child_has_threads_of_its_own() -> None:
+@pytest.mark.parametrize("first", [run, lambda: torch.ones(300_000).exp_()], ids=["ours", "torch"])
+def test_a_forked_child_has_threads_of_its_own(first: Callable[[], object]) -> None:
+    """Also where torch alone had started its own in the parent."""
     torch.set_num_threads(3)
-    right = [2.0 * i for i in range(50)]
-    assert run() == right
+    first()
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
     process = context.Process(target=child, args=(queue,))
     process.start()
     try:
-        assert queue.get(timeout=60) == right
+        assert queue.get(timeout=60) == [2.0 * i for i in range(50)]
     finally:
         process.kill()
         process.join()
@@ -144,15 +149,34 @@ def test_without_jit_kernels_are_missing(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "unset NUMBA_DISABLE_JIT" in str(fused.missing.__wrapped__())
 
 
-@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("before", [0, 1])
 def test_where_no_thread_can_be_started_the_caller_does_all(
-    monkeypatch: pytest.MonkeyPatch,
+    before: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Full:
-        def submit(self, work: object) -> None:
-            raise RuntimeError("can't start new thread")
+    """And waits for those that could be."""
 
-    monkeypatch.setattr(fused, "pool", lambda process: Full())
+    class Full(ThreadPoolExecutor):
+        left = before
+
+        def submit(self, *arguments: Any, **more: Any) -> Any:
+            if self.left == 0:
+                raise RuntimeError("can't start new thread")
+            self.left -= 1
+            return super().submit(*arguments, **more)
+
+    full = Full(1)
+    monkeypatch.setattr(fused, "torchs_team", lambda process: None)
+    monkeypatch.setattr(fused, "pool", lambda process: full)
     done: list[int] = []
-    fused.share(lambda first, last: done.extend(range(first, last)), 20)
+
+    def work(first: int, last: int) -> None:
+        if current_thread() is not main_thread():
+            sleep(0.02)
+        done.extend(range(first, last))
+
+    torch.set_num_threads(3)
+    try:
+        fused.share(work, 20)
+    finally:
+        torch.set_num_threads(1)
     assert sorted(done) == list(range(20))

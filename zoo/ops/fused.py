@@ -95,13 +95,14 @@ def share(kernel: Callable[..., Any], tasks: int, *arguments: Any) -> None:
         except BaseException as failure:  # an interrupt too: nothing passes through the team
             failures.append(failure)
 
-    team = torchs_team()
+    team = torchs_team(os.getpid())
     if team is not None:
         team.GOMP_parallel(WORK(work), None, threads, 0)
     else:
         others = []
         with suppress(RuntimeError):  # where no thread can be started the caller does all
-            others += [pool(os.getpid()).submit(work) for _ in range(threads - 1)]
+            for _ in range(threads - 1):
+                others.append(pool(os.getpid()).submit(work))
         work()
         wait(others)
     if failures:
@@ -112,38 +113,29 @@ WORK = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 @lru_cache(maxsize=1)
-def torchs_team() -> Any:
+def torchs_team(process: int) -> Any:
     """The OpenMP library that torch itself runs on, where that is GNU's; None elsewhere.
 
     After each of torch's own parallel loops its threads keep their cores busy for milliseconds, in
-    wait of the next. Threads of ours would fight them for the cores; torch's do not.
+    wait of the next. Threads of ours would fight them for the cores; torch's do not. None in a
+    forked child too: if its parent had a team, GNU's OpenMP would wait for it for ever.
     """
-    if ORPHANS:
+    if process != BORN:
         return None
     try:
         lines = Path("/proc/self/maps").read_text().splitlines()
-    except OSError:
+        loaded = {line.split(maxsplit=5)[-1] for line in lines if "libgomp" in line}
+        mine = sorted(loaded, key=lambda path: "torch" not in path)[:1]
+        return ctypes.CDLL(mine[0]) if mine else None
+    except OSError:  # no such file, or a library that was replaced while in use
         return None
-    loaded = {line.split(maxsplit=5)[-1] for line in lines if "libgomp" in line}
-    mine = sorted(loaded, key=lambda path: "torch" not in path)[:1]
-    return ctypes.CDLL(mine[0]) if mine else None
+
+
+BORN = os.getpid()
+"""The process that imported this; a fork has another number."""
 
 
 @lru_cache(maxsize=1)
 def pool(process: int) -> ThreadPoolExecutor:
     """Threads of our own, where torch's cannot be had; a forked child needs others."""
     return ThreadPoolExecutor(max(1, (os.cpu_count() or 1) - 1), "zoo-kernel")
-
-
-ORPHANS: list[int] = []
-"""This process, if a fork took the team it had used: GNU's OpenMP would wait for it for ever."""
-
-
-def forked() -> None:
-    """A forked child has no threads but its own."""
-    if torchs_team.cache_info().currsize:
-        ORPHANS.append(os.getpid())
-        torchs_team.cache_clear()
-
-
-os.register_at_fork(after_in_child=forked)
