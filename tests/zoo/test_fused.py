@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -103,6 +104,27 @@ def test_an_interrupt_reaches_the_caller() -> None:
     with pytest.raises(KeyboardInterrupt):
         fused.share(work, 20)
     assert run() == [2.0 * i for i in range(50)], "and the threads work on"
+
+
+@pytest.mark.usefixtures("threads")
+def test_no_interrupt_is_lost_whenever_it_comes() -> None:
+    """A callback from C that is interrupted on its first line cannot raise."""
+    sent = caught = 0
+    for _ in range(50):
+        first_to_come = iter([True])
+
+        def work(first: int, last: int) -> None:
+            nonlocal sent
+            if current_thread() is not main_thread() and next(first_to_come, False):  # noqa: B023
+                sent += 1
+                os.kill(os.getpid(), signal.SIGINT)
+            sleep(0.001)
+
+        try:
+            fused.share(work, 6)
+        except KeyboardInterrupt:
+            caught += 1
+    assert caught == sent > 0
 
 
 @pytest.mark.parametrize("first", [run, lambda: torch.ones(300_000).exp_()], ids=["ours", "torch"])

@@ -97,14 +97,19 @@ def share(kernel: Callable[..., Any], tasks: int, *arguments: Any) -> None:
 
     team = torchs_team(os.getpid())
     if team is not None:
-        team.GOMP_parallel(WORK(work), None, threads, 0)
+        start, end, others = team.GOMP_parallel_start, team.GOMP_parallel_end, WORK(work)
+        try:  # not GOMP_parallel: an interrupt of a callback's first line would be lost in it
+            start(others, None, threads)
+            work()
+        finally:
+            end()
     else:
-        others = []
+        helpers = []
         with suppress(RuntimeError):  # where no thread can be started the caller does all
             for _ in range(threads - 1):
-                others.append(pool(os.getpid()).submit(work))
+                helpers.append(pool(os.getpid()).submit(work))
         work()
-        wait(others)
+        wait(helpers)
     if failures:
         raise failures[0]
 
