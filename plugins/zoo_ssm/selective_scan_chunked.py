@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+from torch.utils.flop_counter import register_flop_formula
 
 CHUNK_NUMBERS = 2**20
 """Numbers a chunk of states should hold: two such buffers fit the cache of a usual CPU."""
@@ -31,11 +31,14 @@ def chunked(
     Keeps the state before each chunk of 16 to 64 steps for the backward pass and recomputes the
     rest (Gu and Dao 2023, section 3.3.2), so memory beyond the inputs is at most l / 16 states.
     """
-    numbers = max(1, u.shape[0] * a.numel())
-    chunk = chunk or min(64, max(16, CHUNK_NUMBERS // numbers))
-    chunk = max(1, min(chunk, u.shape[1]))
-    y, last = ChunkedScan.apply(u, dt, a, b, c, state, chunk)  # type: ignore[no-untyped-call]
+    chunk = max(1, min(chunk or chunk_for(u, a), u.shape[1]))
+    y, last, _ = scan(u, dt, a, b, c, state, chunk)
     return y, last
+
+
+def chunk_for(u: Float[Tensor, "b l d"], a: Float[Tensor, "d n"]) -> int:
+    """Steps whose states fit the cache."""
+    return min(64, max(16, CHUNK_NUMBERS // max(1, u.shape[0] * a.numel())))
 
 
 class Workspace:
@@ -63,68 +66,141 @@ class Workspace:
         return state
 
 
-class ChunkedScan(torch.autograd.Function):
-    """Every product has ``out=`` or is in place: autocast leaves those in their own precision."""
+def forward(
+    u: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, state: Tensor, chunk: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """y (b l d), the last state (b d n), and those before each chunk, for the backward pass."""
+    u, dt, a, b, c, first = time_major(u, dt, a, b, c, state)
+    length = len(u)
+    driven = dt * u
+    work = Workspace(chunk, first, a)
+    bounds = first.new_empty(-(-length // chunk), *first.shape)
+    y = torch.empty_like(u)
+    last = first
+    for index, start in enumerate(range(0, length, chunk)):
+        span = slice(start, min(start + chunk, length))
+        bounds[index].copy_(last)
+        h = work.fill(dt[span], driven[span], b[span], last)
+        row_times(c[span], h, out=y[span])
+        last = h[-1]
+    return y.transpose(0, 1).contiguous(), owned(last), bounds
 
-    @staticmethod
-    def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, Tensor]:
-        """u, dt (b l d), a (d n), b, c (b l n), state (b d n), chunk -> y (b l d), last (b d n)."""
-        *tensors, chunk = inputs
-        u, dt, a, b, c, first = time_major(*tensors)
-        length = len(u)
-        driven = dt * u
-        work = Workspace(chunk, first, a)
-        bounds = first.new_empty(-(-length // chunk), *first.shape)
-        y = torch.empty_like(u)
-        last = first
-        for index, start in enumerate(range(0, length, chunk)):
-            span = slice(start, min(start + chunk, length))
-            bounds[index].copy_(last)
-            h = work.fill(dt[span], driven[span], b[span], last)
-            row_times(c[span], h, out=y[span])
-            last = h[-1]
-        ctx.save_for_backward(*tensors, bounds)
-        ctx.chunk = chunk
-        # a copy even when n or d is 1, or the whole workspace would live on in the state
-        last = last.transpose(-1, -2).clone(memory_format=torch.contiguous_format)
-        return y.transpose(0, 1), last
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dy: Tensor, dlast: Tensor) -> tuple[Tensor | None, ...]:
-        """The adjoint recurrence g_t = C_t dy_t + exp(dt_{t+1} A) g_{t+1}, from the last chunk."""
-        *tensors, bounds = ctx.saved_tensors
-        u, dt, a, b, c, _ = time_major(*tensors)
-        dy = dy.transpose(0, 1).contiguous()
-        driven = dt * u
-        work = Workspace(ctx.chunk, bounds[0], a)
-        adjoint = torch.empty_like(work.decay)
-        adjoints = adjoint.unbind()
-        d_driven, d_dt, d_b, d_c = map(torch.empty_like, (u, u, b, c))
-        d_a = torch.zeros_like(bounds[0])
-        # dL/dh from all that comes later; a copy, since it is written to
-        carry = dlast.transpose(-1, -2).clone(memory_format=torch.contiguous_format)
-        for index in reversed(range(len(bounds))):
-            span = slice(index * ctx.chunk, min((index + 1) * ctx.chunk, len(u)))
-            h = work.fill(dt[span], driven[span], b[span], bounds[index])
-            steps = len(h)
-            row_times(dy[span], h.transpose(-1, -2), out=d_c[span])
-            g = adjoint[:steps]
-            torch.mul(dy[span][:, :, None], c[span][..., None], out=g)
-            adjoints[steps - 1].add_(carry)
-            for t in range(steps - 1, 0, -1):
-                adjoints[t - 1].addcmul_(work.decays[t], adjoints[t])
-            torch.mul(work.decays[0], adjoints[0], out=carry)
-            row_times(driven[span], g.transpose(-1, -2), out=d_b[span])
-            row_times(b[span], g, out=d_driven[span])
-            # dL/d(dt_t A) = g_t h_{t-1} exp(dt_t A), in place of the decays, then spent on g
-            exponent = work.decay[:steps].mul_(work.state[:steps]).mul_(g)
-            torch.sum(torch.mul(exponent, a, out=g), 2, out=d_dt[span])
-            d_a += exponent.mul_(dt[span][:, :, None]).sum(0)
-        d_dt.addcmul_(d_driven, u)
-        grads = (d_driven.mul_(dt), d_dt, d_b, d_c)
-        du, d_dt, d_b, d_c = (grad.transpose(0, 1) for grad in grads)
-        return du, d_dt, d_a.sum(0).t(), d_b, d_c, carry.transpose(-1, -2), None
+# operators, so that torch.compile does not unroll the loops over time
+scan = torch.library.custom_op("zoo::selective_scan_chunked", forward, mutates_args=())
+
+
+@scan.register_fake
+def _(
+    u: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, state: Tensor, chunk: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    (batch, length, dim), n = u.shape, a.shape[1]
+    bounds = u.new_empty(-(-length // chunk), batch, n, dim)
+    return u.new_empty(u.shape), u.new_empty(state.shape), bounds
+
+
+def backward(
+    u: Tensor,
+    dt: Tensor,
+    a: Tensor,
+    b: Tensor,
+    c: Tensor,
+    bounds: Tensor,
+    dy: Tensor,
+    dlast: Tensor,
+    chunk: int,
+) -> list[Tensor]:
+    """The adjoint recurrence g_t = C_t dy_t + exp(dt_{t+1} A) g_{t+1}, from the last chunk."""
+    u, dt, a, b, c, carry = time_major(u, dt, a, b, c, dlast)
+    dy = dy.transpose(0, 1).contiguous()
+    driven = dt * u
+    work = Workspace(chunk, bounds[0], a)
+    adjoint = torch.empty_like(work.decay)
+    adjoints = adjoint.unbind()
+    d_driven, d_dt, d_b, d_c = map(torch.empty_like, (u, u, b, c))
+    d_a = torch.zeros_like(bounds[0])
+    # dL/dh from all that comes later; a copy, since it is written to
+    carry = carry.clone()
+    for index in reversed(range(len(bounds))):
+        span = slice(index * chunk, min((index + 1) * chunk, len(u)))
+        h = work.fill(dt[span], driven[span], b[span], bounds[index])
+        steps = len(h)
+        row_times(dy[span], h.transpose(-1, -2), out=d_c[span])
+        g = adjoint[:steps]
+        torch.mul(dy[span][:, :, None], c[span][..., None], out=g)
+        adjoints[steps - 1].add_(carry)
+        for t in range(steps - 1, 0, -1):
+            adjoints[t - 1].addcmul_(work.decays[t], adjoints[t])
+        torch.mul(work.decays[0], adjoints[0], out=carry)
+        row_times(driven[span], g.transpose(-1, -2), out=d_b[span])
+        row_times(b[span], g, out=d_driven[span])
+        # dL/d(dt_t A) = g_t h_{t-1} exp(dt_t A), in place of the decays, then spent on g
+        exponent = work.decay[:steps].mul_(work.state[:steps]).mul_(g)
+        torch.sum(torch.mul(exponent, a, out=g), 2, out=d_dt[span])
+        d_a += exponent.mul_(dt[span][:, :, None]).sum(0)
+    d_dt.addcmul_(d_driven, u)
+    grads = (d_driven.mul_(dt), d_dt, d_b, d_c)
+    du, d_dt, d_b, d_c = (grad.transpose(0, 1).contiguous() for grad in grads)
+    return [du, d_dt, owned(d_a.sum(0)), d_b, d_c, owned(carry)]
+
+
+adjoint = torch.library.custom_op("zoo::selective_scan_chunked_backward", backward, mutates_args=())
+
+
+@adjoint.register_fake
+def _(
+    u: Tensor,
+    dt: Tensor,
+    a: Tensor,
+    b: Tensor,
+    c: Tensor,
+    bounds: Tensor,
+    dy: Tensor,
+    dlast: Tensor,
+    chunk: int,
+) -> list[Tensor]:
+    return [x.new_empty(x.shape) for x in (u, dt, a, b, c, dlast)]
+
+
+def remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    """Keep what the adjoint needs."""
+    *tensors, state, ctx.chunk = inputs
+    ctx.save_for_backward(*tensors, output[2])
+    ctx.state = state.shape
+    ctx.set_materialize_grads(False)
+
+
+def gradients(
+    ctx: Any, dy: Tensor | None, dlast: Tensor | None, _: Tensor | None
+) -> tuple[Tensor | None, ...]:
+    """Of the tensors; the kept states are nobody's output."""
+    u = ctx.saved_tensors[0]
+    dy = torch.zeros_like(u) if dy is None else dy
+    dlast = u.new_zeros(ctx.state) if dlast is None else dlast
+    return *adjoint(*ctx.saved_tensors, dy, dlast, ctx.chunk), None
+
+
+scan.register_autograd(gradients, setup_context=remember)
+
+
+@register_flop_formula(torch.ops.zoo.selective_scan_chunked)
+def forward_flops(u: torch.Size, dt: torch.Size, a: torch.Size, *_: Any, **__: Any) -> int:
+    """The products C h alone, as torch counts them: what is by number is never counted."""
+    return 2 * u.numel() * a[1]
+
+
+@register_flop_formula(torch.ops.zoo.selective_scan_chunked_backward)
+def backward_flops(u: torch.Size, dt: torch.Size, a: torch.Size, *_: Any, **__: Any) -> int:
+    """The products for B, C and the drive."""
+    return 6 * u.numel() * a[1]
+
+
+def owned(state: Tensor) -> Tensor:
+    """The last two axes changed over, in memory of its own.
+
+    A copy even when n or d is 1, or the whole workspace would live on in the state.
+    """
+    return state.transpose(-1, -2).clone(memory_format=torch.contiguous_format)
 
 
 def time_major(
