@@ -148,7 +148,7 @@ class Mamba3(zoo.Mixer):
         """(b, l, h, p) to (b, l, r, h, p): as it is, or by the MIMO weight of that name."""
         if self.rank == 1:
             return x[:, :, None]
-        weight = self.get_parameter(name).to(x.dtype)
+        weight: Tensor = getattr(self, name).to(x.dtype)  # get_parameter refuses what stands in
         return x[:, :, None] * rearrange(weight, "h r p -> r h p")
 
     def gated(self, y: Tensor, z: Tensor) -> Tensor:

@@ -174,10 +174,11 @@ def gradients(
     ctx: Any, dy: Tensor | None, dlast: Tensor | None, _: Tensor | None
 ) -> tuple[Tensor | None, ...]:
     """Of the tensors; the kept states are nobody's output."""
-    u = ctx.saved_tensors[0]
+    saved = ctx.saved_tensors  # once: under checkpointing they cannot be had again
+    u = saved[0]
     dy = torch.zeros_like(u) if dy is None else dy
     dlast = u.new_zeros(ctx.state) if dlast is None else dlast
-    return *adjoint(*ctx.saved_tensors, dy, dlast, ctx.chunk), None
+    return *adjoint(*saved, dy, dlast, ctx.chunk), None
 
 
 scan.register_autograd(gradients, setup_context=remember)

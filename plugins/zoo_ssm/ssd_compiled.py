@@ -130,7 +130,8 @@ def slopes(start: Tensor, change: Tensor) -> Tensor:
     """
     length = change.shape[1]
     change = F.pad(change, (0, 0, 1, -length % SPAN - 1))
-    change = change.reshape(len(change), -1, SPAN, change.shape[2])
+    spans = change.shape[1] // SPAN
+    change = change.reshape(len(change), spans, SPAN, change.shape[2])
     change[:, :, 0] = start
     return change.cumsum(2).flatten(1, 2)[:, :length].contiguous()
 
@@ -162,10 +163,11 @@ def differentiate(
     ctx: Any, dy: Tensor | None, dlast: Tensor | None, _: Tensor | None
 ) -> tuple[Tensor, ...]:
     """First derivatives; a second one is refused by torch, the backward operator having none."""
-    x, *_others, state, _kept = ctx.saved_tensors
+    saved = ctx.saved_tensors  # once: under checkpointing they cannot be had again
+    x, state = saved[0], saved[6]
     dy = torch.zeros_like(x) if dy is None else dy
     dlast = torch.zeros_like(state) if dlast is None else dlast
-    return tuple(ssd_backward(*ctx.saved_tensors, dy, dlast))
+    return tuple(ssd_backward(*saved, dy, dlast))
 
 
 ssd.register_autograd(differentiate, setup_context=setup)

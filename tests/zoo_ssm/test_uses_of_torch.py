@@ -1,0 +1,87 @@
+"""What torch's users do with modules, done with every state space model of the room."""
+
+import copy
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.func import functional_call
+from torch.utils.checkpoint import checkpoint
+
+import zoo
+from zoo_ssm.mamba3 import Mamba3
+
+SSMS = ("s4", "s4d", "s5", "lru", "h3", "mamba", "mamba2", "mamba3")
+
+
+def build(name: str, kernel: str) -> Any:
+    torch.manual_seed(0)
+    return zoo.load().mixers[name](8, kernel=kernel)
+
+
+def cases() -> list[tuple[str, str]]:
+    """Every mixer by every kernel that needs no GPU."""
+    x, mixers = torch.empty(1), zoo.load().mixers
+    return [
+        (name, kernel.name)
+        for name in SSMS
+        for kernel in mixers[name].kernels
+        if kernel.reason(x) is None
+    ]
+
+
+EACH = pytest.mark.parametrize(("name", "kernel"), cases())
+
+
+def gradients(mixer: Any, run: Callable[[Tensor], Tensor], x: Tensor) -> list[Tensor]:
+    leaf = x.clone().requires_grad_()
+    y = run(leaf)
+    weight = torch.randn(y.shape, generator=torch.Generator().manual_seed(1))
+    leaves = [leaf, *mixer.parameters()]
+    grads = torch.autograd.grad((y * weight).sum(), leaves, materialize_grads=True)
+    return [y.detach(), *grads]
+
+
+def same(mine: list[Tensor], right: list[Tensor]) -> None:
+    torch.testing.assert_close(mine, right, rtol=1e-5, atol=1e-6)
+
+
+@EACH
+def test_checkpointing_changes_nothing(name: str, kernel: str) -> None:
+    mixer, x = build(name, kernel), torch.randn(2, 21, 8)
+
+    def again(x: Tensor) -> Tensor:
+        y: Tensor = checkpoint(mixer, x, use_reentrant=False)
+        return y
+
+    same(gradients(mixer, again, x), gradients(mixer, mixer, x))
+
+
+@EACH
+def test_a_batch_of_none_is_a_batch(name: str, kernel: str) -> None:
+    mixer = build(name, kernel)
+    x = torch.randn(0, 21, 8)
+    y, dx, *rest = gradients(mixer, mixer, x)
+    assert y.shape == dx.shape == x.shape
+    assert not any(each.any() for each in rest)
+
+
+@pytest.mark.parametrize("name", SSMS)
+def test_copies_are_equal(name: str) -> None:
+    mixer, x = build(name, "auto"), torch.randn(2, 21, 8)
+    for other in (copy.deepcopy(mixer), pickle.loads(pickle.dumps(mixer))):
+        same(gradients(other, other, x), gradients(mixer, mixer, x))
+
+
+@pytest.mark.parametrize("name", [*SSMS, "mimo"])
+def test_parameters_may_come_from_outside(name: str) -> None:
+    torch.manual_seed(0)
+    mixer = Mamba3(8, rank=2, state=4) if name == "mimo" else build(name, "auto")
+    x = torch.randn(2, 21, 8)
+    others = {key: 1.1 * value.detach() for key, value in mixer.named_parameters()}
+    y = functional_call(mixer, others, (x,))
+    mixer.load_state_dict(others, strict=False)
+    torch.testing.assert_close(y, mixer(x))
