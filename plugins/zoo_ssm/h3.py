@@ -61,6 +61,8 @@ class H3(zoo.Mixer):
         self, x: Float[Tensor, "b l d"], lengths: Int[Tensor, " b"] | None = None
     ) -> Float[Tensor, "b l d"]:
         kernel = self.pick(x)
+        if lengths is not None:  # one transform takes a row with its padding
+            x = x.masked_fill(~zoo.nn.real_positions(lengths, x)[..., None], 0)
         q, k, v = self.project(x)
         pairs = self.pairs(self.shifted(k, kernel)[0], v)
         return self.finish(kernel.run(self.system, pairs), pairs, q, x)
@@ -99,7 +101,7 @@ class H3(zoo.Mixer):
         if window is None:
             window = k.new_zeros(len(k), before, self.dim)
         past = torch.cat([window, k], 1)
-        if kernel is KERNELS[-1]:
+        if kernel is KERNELS[-1] and k.shape[1]:
             y = (past.unfold(1, self.state, 1) * taps.flip(-1)).sum(-1)
         else:
             y = zoo.ops.fft_conv(past, taps)[:, before:]

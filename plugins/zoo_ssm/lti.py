@@ -137,6 +137,8 @@ def kernel(
     """
 
     def run(system: LTI, u: Tensor, state: Tensor | None = None) -> Any:
+        if not u.numel():  # no row or no token: nothing to transform
+            return u.clone() if state is None else (u.clone(), state)
         able = torch.amp.autocast_mode.is_autocast_available(u.device.type)
         with torch.autocast(u.device.type, enabled=False) if able else nullcontext():
             return whole(system, u) if state is None else after(system, u, state)

@@ -34,8 +34,8 @@ class Layer(zoo.Mixer):
     def forward(
         self, x: Float[Tensor, "b l d"], lengths: Int[Tensor, " b"] | None = None
     ) -> Float[Tensor, "b l d"]:
-        if lengths is not None and self.system.ways == 2:
-            x = x * zoo.nn.real_positions(lengths, x)[..., None]
+        if lengths is not None:  # causal, too: one transform takes a row with its padding
+            x = x.masked_fill(~zoo.nn.real_positions(lengths, x)[..., None], 0)
         u = x.to(self.wide)
         y: Tensor = self.pick(x).run(self.system, u)
         return self.finish(y, u, x)

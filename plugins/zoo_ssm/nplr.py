@@ -56,13 +56,14 @@ class NPLR(DiagonalSSM):
         with torch.no_grad():
             self.P.copy_(p)
 
-    def low_rank(self, dt: Tensor) -> Complex[Tensor, "d n"]:
-        """p: P for a step of two."""
-        return torch.view_as_complex(self.P.double()) * torch.sqrt(dt / 2)
+    def low_rank(self) -> Complex[Tensor, "d n"]:
+        """p = sqrt(dt / 2) P, where the root has a slope even if dt is so small that it is 0."""
+        root = torch.exp(self.log_dt.double() / 2)[:, None] / math.sqrt(2)
+        return torch.view_as_complex(self.P.double()) * root
 
     def taps(self, length: int, sums: Sums = pole_sums) -> Float[Tensor, "way d l"]:
         dt, a, b, c = self.continuous()
-        c, p, mu = c / PAIR, self.low_rank(dt), dt * a / 2
+        c, p, mu = c / PAIR, self.low_rank(), dt * a / 2
         size, radius = self.circle(length)
         turn = torch.arange(size // 2 + 1, dtype=torch.float64, device=mu.device) / size
         z = torch.polar(torch.full_like(turn, radius), -2 * math.pi * turn)
@@ -95,7 +96,7 @@ class NPLR(DiagonalSSM):
     def fine(self) -> Bilinear:
         """The recurrence in float64."""
         dt, a, b, c = self.continuous()
-        p, mu = self.low_rank(dt), dt * a / 2
+        p, mu = self.low_rank(), dt * a / 2
         minus = 1 / (1 - mu)
         through = p.conj() * minus
         q = through / (1 + PAIR * (through * p).real.sum(-1, keepdim=True))

@@ -1,6 +1,7 @@
 """Long convolutions against the sum they stand for, in outputs and gradients."""
 
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -94,3 +95,20 @@ def test_sizes_are_fast_and_not_wasteful() -> None:
         assert odd in (1, 3, 5, 9, 27)
         assert size <= least * 1.26 + 2, "the next octave was taken too early"
     assert fast_size(2 * 1024 - 1) == 2048
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 3), (2, 0, 3), (2, 5, 0)], ids=str)
+def test_nothing_to_convolve_has_gradients_of_zero(shape: tuple[int, int, int]) -> None:
+    operands = [draw(*shape), draw(shape[2], 5), draw(shape[2], 4)]
+    y = zoo.ops.fft_conv(*operands)
+    assert y.shape == shape
+    for grad, x in zip(torch.autograd.grad(y.sum(), operands), operands, strict=True):
+        assert grad.shape == x.shape
+        assert not grad.any()
+
+
+@pytest.mark.parametrize(("kernel", "reverse"), [((1, 5), None), ((4, 5), None), ((3, 5), (1, 4))])
+def test_taps_of_other_channels_are_refused(kernel: Any, reverse: Any) -> None:
+    more = () if reverse is None else (torch.ones(reverse),)
+    with pytest.raises(zoo.ZooError, match=r"wants u \(b, l, d\).*not \[\(2, 5, 3\)"):
+        zoo.ops.fft_conv(torch.ones(2, 5, 3), torch.ones(kernel), *more)

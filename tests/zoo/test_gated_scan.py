@@ -264,3 +264,41 @@ def test_shapes_without_numbers_on_meta_go_the_portable_way() -> None:
         gated_scan(
             torch.empty(5, device="meta"), torch.empty(2, 4, 5, device="meta"), kernel="numba"
         )
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("shape", [(0, 5, 3), (2, 0, 3), (2, 5, 0)], ids=str)
+@pytest.mark.parametrize("gated", [True, False], ids=["gated", "constant"])
+def test_nothing_to_scan_gives_the_state_back(
+    kernel: str, shape: tuple[int, int, int], gated: bool
+) -> None:
+    tensors = draw(*shape, gated=gated)
+    h, last = gated_scan(*tensors, kernel=kernel)
+    assert h.shape == shape
+    if shape[1] == 0:
+        assert torch.equal(last, tensors[2])
+        assert last.data_ptr() != tensors[2].data_ptr()
+    grads = torch.autograd.grad(h.sum() + last.sum(), tensors[1:])
+    assert [grad.shape for grad in grads] == [x.shape for x in tensors[1:]]
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize(
+    ("decay", "drive", "state"),
+    [
+        ((1, 5, 3), (2, 5, 3), (2, 3)),
+        ((2, 1, 3), (2, 5, 3), (2, 3)),
+        ((2, 5, 1), (2, 5, 3), (2, 3)),
+        ((1,), (2, 5, 3), (2, 3)),
+        ((3,), (2, 5, 3), (1, 3)),
+        ((3,), (2, 5, 3), (2, 1)),
+        ((3,), (5, 3), (5, 3)),
+    ],
+    ids=str,
+)
+def test_shapes_that_do_not_fit_are_refused(
+    kernel: str, decay: Any, drive: Any, state: Any
+) -> None:
+    """A compiled kernel would read memory that is not its own."""
+    with pytest.raises(zoo.ZooError, match=r"wants decay \(b, l, d\) or \(d,\).*not \("):
+        gated_scan(torch.ones(decay), torch.ones(drive), torch.ones(state), kernel=kernel)

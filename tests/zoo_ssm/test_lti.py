@@ -1,4 +1,4 @@
-"""What S4 and S4D share: decoding, prefilling, precision, costs, the layer's settings."""
+"""What S4 and S4D share, and some of it H3: decoding, prefilling, precision, costs, settings."""
 
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import zoo
 from zoo_ssm import lti
+from zoo_ssm.h3 import H3
 from zoo_ssm.lti_layer import Layer
 from zoo_ssm.s4 import S4
 from zoo_ssm.s4d import S4D
@@ -119,6 +120,57 @@ def test_dynamics_have_settings_of_their_own(cls: Any, options: dict[str, Any]) 
     rest = {"D", "system.C", "output_linear.weight", "output_linear.bias"}
     assert names - settings.keys() == rest
     assert settings.keys() < names
+
+
+@pytest.mark.parametrize(("cls", "options"), [*MIXERS, pytest.param(H3, {}, id="h3")])
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("filling", [float("nan"), float("inf"), 1e8])
+def test_whatever_stands_in_the_padding_stays_there(
+    cls: Any, options: dict[str, Any], causal: bool, filling: float
+) -> None:
+    """Transforms mix all of a row: in float32 the rounding of 1e8 would reach the tokens."""
+    if cls is H3 and not causal:
+        return
+    mixer = build(cls, options if cls is H3 else {**options, "causal": causal})
+    x, lengths = draw(2, 20, 6, dtype=torch.float32), torch.tensor([20, 7])
+    other = x.clone()
+    other[1, 7:] = filling
+    other.requires_grad_()
+    y = mixer(other, lengths)
+    torch.testing.assert_close(y[1, :7], mixer(x[1:, :7])[0])
+    (grad,) = torch.autograd.grad(y[1, :7].sum(), other)
+    assert grad[1, :7].isfinite().all()
+    assert not grad[1, 7:].any()
+
+
+@pytest.mark.parametrize(("cls", "options"), [*MIXERS, pytest.param(H3, {}, id="h3")])
+@pytest.mark.parametrize("shape", [(0, 5, 6), (2, 0, 6)], ids=str)
+def test_no_rows_and_no_tokens_are_no_error(
+    cls: Any, options: dict[str, Any], shape: tuple[int, int, int]
+) -> None:
+    for kernel in cls.kernels:
+        mixer = build(cls, options, kernel=kernel.name)
+        assert mixer(torch.zeros(shape)).shape == shape
+        y, state = mixer.prefill(torch.zeros(shape), mixer.initial_state(shape[0]))
+        assert y.shape == shape
+        torch.testing.assert_close(state, mixer.initial_state(shape[0]))
+
+
+@pytest.mark.parametrize(("cls", "options"), [*MIXERS, pytest.param(H3, {}, id="h3")])
+@pytest.mark.parametrize("log_dt", [-1e4, -100.0, -30.0, 20.0, 60.0])
+def test_steps_near_zero_and_huge_have_finite_outputs_and_gradients(
+    cls: Any, options: dict[str, Any], log_dt: float
+) -> None:
+    for kernel in cls.kernels:
+        mixer, x = build(cls, options, kernel=kernel.name), draw(2, 20, 6, dtype=torch.float32)
+        with torch.no_grad():
+            mixer.system.log_dt.fill_(log_dt)
+        y = mixer(x)
+        assert y.isfinite().all()
+        torch.autograd.backward(y.square().sum())
+        for name, parameter in mixer.named_parameters():
+            assert parameter.grad is not None, name
+            assert parameter.grad.isfinite().all(), name
 
 
 class Largest(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -13,6 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from zoo.errors import ZooError
+
 CACHED = 2**18
 """Numbers whose spectrum, product and inverse fit a usual CPU's cache together."""
 STEPS = (16, 18, 20, 24, 27)
@@ -28,8 +30,12 @@ def fft_conv(
 
     Causal without ``reverse``, whose first tap weighs the next token, as in the two-sided S4 of Gu
     et al. Taps beyond the sequence are ignored. Computed in float32 at least, whatever autocast
-    says; y has the dtype of u. First derivatives only, in all three.
+    says; y has the dtype of u. First derivatives only, in all three. Raises ZooError for
+    shapes that do not fit.
     """
+    if len(kernel) != u.shape[2] or (reverse is not None and len(reverse) != u.shape[2]):
+        found = [tuple(x.shape) for x in (u, kernel, reverse) if x is not None]
+        raise ZooError(f"fft_conv wants u (b, l, d), kernel (d, w) and reverse (d, v), not {found}")
     length = u.shape[1]
     kernel = kernel[:, :length]
     reverse = kernel[:, :0] if reverse is None else reverse[:, : length - 1]
@@ -58,7 +64,7 @@ class LongConvolution(torch.autograd.Function):
         u, kernel, reverse = ctx.saved_tensors
         size, (right, left) = fft_size(u, kernel, reverse), (kernel.shape[1], reverse.shape[1])
         du = torch.empty_like(u, memory_format=torch.contiguous_format)
-        d_kernel, d_reverse = torch.empty_like(kernel), torch.empty_like(reverse)
+        d_kernel, d_reverse = torch.zeros_like(kernel), torch.zeros_like(reverse)
         for some in blocks(u, size):
             spectrum = along(dy[..., some], size)
             taps = along(u[..., some], size).conj_physical_().mul_(spectrum).sum(0)
@@ -95,6 +101,8 @@ def both(kernel: Tensor, reverse: Tensor, size: int) -> Tensor:
 
 def blocks(u: Tensor, size: int) -> Iterator[slice]:
     """Channels to do together; all of them on a GPU, which has no such cache."""
+    if not u.numel():
+        return iter(())  # of no rows or no tokens there is no transform
     width = u.shape[2] if u.is_cuda else max(4, CACHED // max(1, len(u) * size))
     return (slice(first, first + width) for first in range(0, u.shape[2], width))
 

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Inexact
 from torch import Tensor
 
+from zoo.errors import ZooError
 from zoo.kernel import Kernel, pick
 from zoo.ops import fused
 from zoo.ops.gated_scan_chunked import chunked
@@ -33,7 +34,8 @@ def gated_scan(
     h_t = decay_t h_{t+1} + drive_t; the last h is then h_0. Real or complex. Differentiable in all
     tensors, once. Computed and carried in float32 at least; h has the dtype of ``drive`` (complex
     where ``decay`` is). Mixers that take ``zoo.ops.GATED_SCANS`` for their kernels call
-    ``self.pick(x).run(decay, drive, state, reverse)``, which is the same.
+    ``self.pick(x).run(decay, drive, state, reverse)``, which is the same. Raises ZooError for
+    shapes that do not fit.
     """
     h, last = pick(GATED_SCANS, kernel, drive).run(decay, drive, state, reverse)
     return h, last
@@ -49,10 +51,25 @@ def widened(
     """``gated_scan`` by a given kernel: its operands in one dtype, of at least single precision."""
     wide = torch.promote_types(torch.promote_types(decay.dtype, drive.dtype), torch.float32)
     narrow = drive.dtype if drive.is_complex() == wide.is_complex else wide
+    require_shapes(decay, drive, state)
     if state is None:
         state = drive.new_zeros(drive.shape[0], drive.shape[2], dtype=wide)
+    if not drive.shape[1]:
+        return drive.to(narrow), state.to(wide, copy=True)
     h, last = scan(decay.to(wide), drive.to(wide), state.to(wide), reverse)
     return h.to(narrow), last
+
+
+def require_shapes(decay: Tensor, drive: Tensor, state: Tensor | None) -> None:
+    """A compiled kernel would read beyond the end of what is too short."""
+    shape = drive.shape
+    fits = len(shape) == 3 and decay.shape in (shape, shape[2:])
+    if not fits or (state is not None and state.shape != (shape[0], shape[2])):
+        found = [tuple(x.shape) for x in (decay, drive, state) if x is not None]
+        raise ZooError(
+            "a gated scan wants decay (b, l, d) or (d,), drive (b, l, d) and state (b, d), "
+            f"not {', '.join(map(str, found))}; expand() what is the same for all"
+        )
 
 
 def reference(decay: Tensor, drive: Tensor, state: Tensor, reverse: bool) -> tuple[Tensor, Tensor]:
