@@ -17,7 +17,8 @@ class GatedNorm(nn.Module):
     """RMS norm of y silu(z), in ``groups`` of equal width; computed in float32 at least.
 
     With ``norm_before_gate`` silu(z) multiplies what was normed. Dao and Gu 2024, arXiv:2405.21060,
-    section 7.1; ``weight`` is the only parameter, as in the authors' mamba_ssm.
+    section 7.1; ``weight`` is the only parameter, as in the authors' mamba_ssm. In ``plain`` torch
+    it has derivatives of every order and mode.
     """
 
     def __init__(self, dim: int, *, groups: int = 1, norm_before_gate: bool = False) -> None:
@@ -25,10 +26,13 @@ class GatedNorm(nn.Module):
         self.groups, self.norm_before_gate = groups, norm_before_gate
         self.weight = nn.Parameter(torch.ones(dim))
 
-    def forward(self, y: Float[Tensor, "*b d"], z: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
+    def forward(
+        self, y: Float[Tensor, "*b d"], z: Float[Tensor, "*b d"], *, plain: bool = False
+    ) -> Float[Tensor, "*b d"]:
         wide = torch.promote_types(y.dtype, torch.float32)
         inputs = (tensor.to(wide) for tensor in (y, z, self.weight))
-        run = next(kernel.run for kernel in KERNELS if kernel.reason(y) is None)
+        kernels = KERNELS[-1:] if plain else KERNELS
+        run = next(kernel.run for kernel in kernels if kernel.reason(y) is None)
         out: Tensor = run(*inputs, self.groups, self.norm_before_gate)
         return out.to(y.dtype)
 

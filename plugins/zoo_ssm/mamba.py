@@ -87,13 +87,20 @@ class Mamba(zoo.Mixer):
         # two products rather than one cut in two: kernels want u and z each contiguous
         u, z = (F.linear(x, half) for half in self.in_proj.weight.chunk(2))  # (b, l, inner)
         weight, bias = self.conv1d.weight[:, 0], self.conv1d.bias
-        u, window = zoo.ops.short_conv(u, weight, bias, before, silu=True)
+        u, window = zoo.ops.short_conv(
+            u, weight, bias, before, silu=True, kernel="torch" if self.plain else "auto"
+        )
         low, b, c = self.x_proj(u).split([self.rank, self.state, self.state], dim=-1)
         dt = F.linear(low, self.dt_proj.weight)  # the scan adds the bias, in its own precision
         a = -torch.exp(self.A_log.to(self.wide))
         y, h = kernel.run(u, dt, a, b, c, self.D, z, self.dt_proj.bias, h)
         mixed: Tensor = self.out_proj(y)
         return mixed, (window.to(self.in_proj.weight.dtype), h)
+
+    @property
+    def plain(self) -> bool:
+        """The kernel "reference" is plain torch all through, with derivatives of every kind."""
+        return self.kernel == "reference"
 
     @property
     def wide(self) -> torch.dtype:

@@ -96,16 +96,23 @@ class Mamba2(zoo.Mixer):
         before, s = (None, None) if state is None else state
         z, xbc, dt = torch.split(self.in_proj(x), [self.inner, self.mixed, self.heads], dim=-1)
         weight, bias = self.conv1d.weight[:, 0], self.conv1d.bias
-        xbc, window = zoo.ops.short_conv(xbc, weight, bias, before, silu=True)
+        xbc, window = zoo.ops.short_conv(
+            xbc, weight, bias, before, silu=True, kernel="torch" if self.plain else "auto"
+        )
         shared = self.groups * self.state
         u, b, c = torch.split(xbc, [self.inner, shared, shared], dim=-1)
         u = rearrange(u, "b l (h p) -> b l h p", p=self.head_dim)
         b, c = (rearrange(each, "b l (g n) -> b l g n", g=self.groups) for each in (b, c))
         a = -torch.exp(self.A_log.to(self.wide))
         y, s = kernel.run(u, dt, a, b, c, self.D, self.dt_bias, s, self.dt_limit)
-        y = self.norm(rearrange(y, "b l h p -> b l (h p)"), z)
+        y = self.norm(rearrange(y, "b l h p -> b l (h p)"), z, plain=self.plain)
         mixed: Tensor = self.out_proj(y)
         return mixed, (window.to(self.in_proj.weight.dtype), s)
+
+    @property
+    def plain(self) -> bool:
+        """The kernel "reference" is plain torch all through, with derivatives of every kind."""
+        return self.kernel == "reference"
 
     @property
     def wide(self) -> torch.dtype:

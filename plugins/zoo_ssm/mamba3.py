@@ -155,7 +155,11 @@ class Mamba3(zoo.Mixer):
         """(b, l, r, h, p) and the gate (b, l, h p) to (b, l, h p)."""
         z = self.to_ranks(rearrange(z, "b l (h p) -> b l h p", p=self.head_dim), "mimo_z")
         y, z = (rearrange(each, "b l r h p -> b l r (h p)") for each in (y, z))
-        y = y * F.silu(z) if self.norm is None else self.norm(y, z)
+        y = (
+            y * F.silu(z)
+            if self.norm is None
+            else self.norm(y, z, plain=self.kernel == "reference")
+        )
         if self.rank > 1:
             y = y * rearrange(self.mimo_o.to(y.dtype), "h r p -> r (h p)")
         return y.sum(2)

@@ -85,3 +85,19 @@ def test_parameters_may_come_from_outside(name: str) -> None:
     y = functional_call(mixer, others, (x,))
     mixer.load_state_dict(others, strict=False)
     torch.testing.assert_close(y, mixer(x))
+
+
+@pytest.mark.parametrize("name", ["mamba", "mamba2", "mamba3"])
+def test_the_reference_has_derivatives_of_every_kind(name: str) -> None:
+    """Compiled operators have none forwards, and torch takes them for zero."""
+    torch.manual_seed(0)
+    options = {"out_norm": True} if name == "mamba3" else {}
+    mixer = zoo.load().mixers[name](8, state=4, kernel="reference", **options).double()
+    x, v, w = torch.randn(3, 2**7, 8, 8, dtype=torch.float64)  # enough for any compiled kernel
+    along = torch.func.jvp(mixer, (x,), (v,))[1]
+    leaf = x.clone().requires_grad_()
+    (back,) = torch.autograd.grad((mixer(leaf) * w).sum(), leaf, create_graph=True)
+    torch.testing.assert_close((along * w).sum(), (back * v).sum())
+    (twice,) = torch.autograd.grad(back.square().sum(), leaf)
+    assert twice.isfinite().all()
+    assert twice.any()

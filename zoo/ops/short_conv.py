@@ -22,18 +22,20 @@ def short_conv(
     window: Float[Tensor, "b before d"] | None = None,
     *,
     silu: bool = False,
+    kernel: str = "auto",
 ) -> tuple[Float[Tensor, "b l d"], Float[Tensor, "b before d"]]:
     """y_t = bias + sum_i weight_i x_{t-w+1+i}, then SiLU if asked; and the last w - 1 inputs.
 
     ``window`` is what such a call returned before, from which this one goes on; nothing came
-    before when None. y has the dtype of x. Differentiable in all tensors.
+    before when None. y has the dtype of x. Differentiable in all tensors; by the kernel "torch" as
+    often and in whichever mode one likes, where the others give first derivatives backwards.
     """
     before = weight.shape[1] - 1
     if window is None:
         window = x.new_zeros(len(x), before, x.shape[2])
     padded = torch.cat([window.to(x.dtype), x], dim=1)
     after = padded[:, padded.shape[1] - before :].clone()  # lets go of the rest
-    y = pick(SHORT_CONVS, "auto", x).run(padded, weight, bias, silu)
+    y = pick(SHORT_CONVS, kernel, x).run(padded, weight, bias, silu)
     return y, after
 
 
