@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.autograd import forward_ad
 
 from zoo.ops import fused
 
@@ -163,6 +164,8 @@ def test_what_it_cannot_take_is_refused() -> None:
     assert "not meta" in str(fused.refuses(torch.empty(1, device="meta")))
     assert "torch.int64" in str(fused.refuses(torch.zeros(1, dtype=torch.long)))
     assert fused.refuses(torch.zeros(1, dtype=torch.bfloat16)) is None
+    with forward_ad.dual_level():
+        assert "forward-mode" in str(fused.refuses(torch.zeros(1)))
 
 
 def test_without_jit_kernels_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:

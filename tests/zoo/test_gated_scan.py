@@ -104,6 +104,20 @@ def test_second_derivatives_are_given_by_reference_and_refused_by_the_others() -
             torch.autograd.backward(grad.sum())
 
 
+@pytest.mark.parametrize("kernel", ["auto", *KERNELS])
+def test_forward_mode_is_right_or_refused(kernel: str) -> None:
+    """Torch's custom operators would give a tangent of zero, without a word."""
+    decay, drive, state = (x.detach() for x in draw(1, 4, 2))
+    if kernel == "reference":
+        both = torch.func.jvp(lambda x: gated_scan(decay, x, kernel=kernel)[0], (drive,), (drive,))
+        tangent = both[1]
+        torch.testing.assert_close(tangent, gated_scan(decay, drive, kernel=kernel)[0])  # linear
+        return
+    refused = "cannot run here: .* forward-mode" if kernel == "numba" else "jvp|functorch"
+    with pytest.raises((zoo.ZooError, RuntimeError), match=refused):
+        torch.func.jvp(lambda x: gated_scan(decay, x, state, kernel=kernel)[0], (drive,), (drive,))
+
+
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("decay", [0.0, 1.0, 1.5, -1.0, 1e-30, 1e-45])
 def test_special_decays_have_their_closed_form(kernel: str, decay: float) -> None:

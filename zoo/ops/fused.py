@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
 """Sums may be reordered for vector units; NaN and infinity keep their meaning."""
@@ -54,6 +55,8 @@ def refuses(x: Tensor) -> str | None:
         return f"numba needs a CPU tensor, not {x.device.type}"
     if not (x.is_floating_point() or x.is_complex()):
         return f"numba takes floating point numbers, not {x.dtype}"
+    if forward_ad._current_level >= 0:  # torch's custom operators drop the tangents and say nothing
+        return "numba's kernels have no forward-mode derivatives, and a dual level is open"
     return None
 
 
