@@ -10,9 +10,10 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
 
 from zoo_ssm.selective_scan import Scan, selective_scan
-from zoo_ssm.selective_scan_chunked import backward, chunk_for, chunked, forward
+from zoo_ssm.selective_scan_chunked import adjoint, backward, chunk_for, chunked, forward, scan
 from zoo_ssm.selective_scan_reference import reference
 
 SCANS = [
@@ -229,3 +230,16 @@ def test_chunked_keeps_few_states_for_the_backward_pass() -> None:
         chunked(*tensors)
     assert sum(kept) <= sum(map(Tensor.numel, tensors)) + 512 // 16 * 2 * 32 * 16
     assert kept, "nothing was seen"
+
+
+def test_the_counter_sees_of_the_operators_what_is_inside() -> None:
+    def counted(run: Callable[..., Any], inputs: list[Any]) -> tuple[Any, int]:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            outputs = run(*inputs)
+        return outputs, counter.get_total_flops()
+
+    tensors = draw(2, 37)
+    (y, last, bounds), inside = counted(forward, [*tensors, 16])
+    assert counted(scan, [*tensors, 16])[1] == inside > 0
+    inputs = [*tensors[:-1], bounds, y, last, 16]
+    assert counted(adjoint, inputs)[1] == counted(backward, inputs)[1] > inside
