@@ -147,6 +147,6 @@ def kernel(
 
 
 KERNELS = (
-    kernel("convolution", convolution, in_blocks),
+    kernel("convolution", convolution, in_blocks, refuses=zoo.ops.fused.no_tangents),
     kernel("reference", recurrence, walk_causal),
 )

@@ -60,12 +60,13 @@ def mamba_ssm(
 ) -> tuple[Float[Tensor, "b l d"], Float[Tensor, "b d n"]]:
     """The same by the authors' fused CUDA kernel.
 
-    It starts from nothing and its last state has no gradient; given a ``state``, the portable
-    kernel does the work. It wants length last, one dtype for all that has a length and float32
+    It starts from nothing, so that given a ``state`` another kernel does the work; and its last
+    state has no gradient. It wants length last, one dtype for all that has a length and float32
     for what has none.
     """
     if state is not None:
-        return selective_scan(chunked, u, dt, a, b, c, skip, z, dt_bias, state)
+        y, last = with_state(u).run(u, dt, a, b, c, skip, z, dt_bias, state)
+        return y, last
     from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
 
     along = (rearrange(x.to(u.dtype), "b l d -> b d l").contiguous() for x in (u, dt, b, c, z))
@@ -137,6 +138,11 @@ KERNELS = (
     zoo.Kernel("mamba_ssm", mamba_ssm, missing, refuses),
     TRITON,
     zoo.Kernel("numba", numba, zoo.ops.fused.missing, zoo.ops.fused.refuses),
-    zoo.Kernel("chunked", partial(selective_scan, chunked)),
+    zoo.Kernel("chunked", partial(selective_scan, chunked), refuses=zoo.ops.fused.no_tangents),
     zoo.Kernel("reference", partial(selective_scan, reference)),
 )
+
+
+def with_state(x: Tensor) -> zoo.Kernel:
+    """The fastest kernel here that starts from any state and gives gradients to the last one."""
+    return next(kernel for kernel in KERNELS[1:] if kernel.reason(x) is None)

@@ -233,7 +233,7 @@ def refuses(x: Tensor) -> str | None:
         return f"triton needs a CUDA device, not {x.device.type}"
     if x.dtype not in (torch.float32, torch.float16, torch.bfloat16):
         return f"the triton kernel takes float32, float16 and bfloat16, not {x.dtype}"
-    return None
+    return zoo.ops.fused.no_tangents(x)
 
 
 TRITON = zoo.Kernel("triton", selective_scan, missing, refuses)

@@ -101,3 +101,17 @@ def test_the_reference_has_derivatives_of_every_kind(name: str) -> None:
     (twice,) = torch.autograd.grad(back.square().sum(), leaf)
     assert twice.isfinite().all()
     assert twice.any()
+
+
+@pytest.mark.parametrize(("name", "kernel"), [*cases(), *((name, "auto") for name in SSMS)])
+def test_forward_derivatives_are_right_or_refused(name: str, kernel: str) -> None:
+    torch.manual_seed(0)
+    mixer, reference = (build(name, each).double() for each in (kernel, "reference"))
+    x, v = torch.randn(2, 2, 20, 8, dtype=torch.float64)
+    right = torch.func.jvp(reference, (x,), (v,))[1]
+    plain = kernel == "chunked" and name in ("mamba2", "mamba3")
+    if plain or kernel in ("auto", "reference"):
+        torch.testing.assert_close(torch.func.jvp(mixer, (x,), (v,))[1], right)
+    else:
+        with pytest.raises(zoo.ZooError, match="forward-mode"):
+            torch.func.jvp(mixer, (x,), (v,))

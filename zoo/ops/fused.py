@@ -55,8 +55,13 @@ def refuses(x: Tensor) -> str | None:
         return f"numba needs a CPU tensor, not {x.device.type}"
     if not (x.is_floating_point() or x.is_complex()):
         return f"numba takes floating point numbers, not {x.dtype}"
-    if forward_ad._current_level >= 0:  # torch's custom operators drop the tangents and say nothing
-        return "numba's kernels have no forward-mode derivatives, and a dual level is open"
+    return no_tangents(x)
+
+
+def no_tangents(x: Tensor) -> str | None:
+    """Why a kernel with a backward pass of its own cannot run now: operators drop tangents."""
+    if forward_ad._current_level >= 0:
+        return "it has no forward-mode derivatives, and a dual level is open"
     return None
 
 

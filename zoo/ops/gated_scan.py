@@ -84,6 +84,6 @@ def reference(decay: Tensor, drive: Tensor, state: Tensor, reverse: bool) -> tup
 
 GATED_SCANS = (
     Kernel("numba", partial(widened, compiled), fused.missing, fused.refuses),
-    Kernel("chunked", partial(widened, chunked)),
+    Kernel("chunked", partial(widened, chunked), refuses=fused.no_tangents),
     Kernel("reference", partial(widened, reference)),
 )
