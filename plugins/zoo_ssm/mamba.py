@@ -11,7 +11,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 import zoo
-from zoo_ssm.selective_scan import KERNELS, LARGEST_STATE
+from zoo_ssm.selective_scan import KERNELS, LARGEST_STATE, with_state
 
 DT_MIN, DT_MAX, DT_FLOOR = 1e-3, 0.1, 1e-4
 State = tuple[Tensor, Tensor]
@@ -70,7 +70,11 @@ class Mamba(zoo.Mixer):
         self, x: Float[Tensor, "b l d"], state: State | None = None
     ) -> tuple[Float[Tensor, "b l d"], State]:
         """``forward`` after the past in ``state``, and the state from which ``step`` goes on."""
-        return self.mix(x, self.pick(x), state)
+        kernel = self.pick(x)
+        if kernel is KERNELS[0] and torch.is_grad_enabled():
+            kernel = with_state(x)  # or the state would be cut off from what made it
+            self.kernel_ran = kernel.name
+        return self.mix(x, kernel, state)
 
     def step(self, x: Float[Tensor, "b d"], state: State) -> tuple[Float[Tensor, "b d"], State]:
         kernel = self.pick(x)

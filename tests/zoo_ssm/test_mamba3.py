@@ -132,6 +132,20 @@ def test_a_state_that_never_forgets_and_never_writes_stays() -> None:
     torch.testing.assert_close(turned, angle.remainder(2 * math.pi))
 
 
+def test_a_state_is_forgotten_at_the_lowest_rate_at_least() -> None:
+    mixer = build(**SISO).double()
+    with torch.no_grad():
+        for parameter in mixer.parameters():
+            parameter.zero_()
+        row = 2 * mixer.inner + 2 * mixer.state + mixer.heads
+        mixer.in_proj.weight[row : row + mixer.heads] = -1000.0  # A, whose softplus is 0
+        mixer.dt_bias.fill_(100.0)
+        angle, s, *last = mixer.initial_state(1)
+        ones = torch.ones(1, 8, dtype=torch.float64)
+        _, after = mixer.step(ones, (angle, s + 1, last[0], last[1]))
+    torch.testing.assert_close(after[1], math.exp(-100 * 1e-4) * (s + 1))
+
+
 def test_float32_keeps_its_angle_over_a_long_sequence() -> None:
     torch.manual_seed(0)
     angle, dt, start = torch.rand(1, 16_000, 3), torch.rand(1, 16_000, 2), torch.zeros(1, 2, 3)

@@ -72,6 +72,23 @@ def test_the_kernel_is_handed_its_layout_and_dtypes(
     assert not torch.allclose(again, y)
 
 
+def test_a_prefilled_state_has_gradients_though_the_kernels_has_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    interface: Any = ModuleType(INTERFACE)
+    interface.selective_scan_fn = lambda *args, **more: tuple(
+        each.detach() if at else each for at, each in enumerate(stand_in(*args, **more))
+    )
+    monkeypatch.setitem(sys.modules, INTERFACE, interface)
+    torch.manual_seed(0)
+    mixer, x = Mamba(8), torch.randn(2, 12, 8, requires_grad=True)
+    (right,) = torch.autograd.grad(mixer(x)[:, 7:].sum(), x)
+    monkeypatch.setattr(mixer, "pick", lambda x: module.KERNELS[0])
+    _, state = mixer.prefill(x[:, :7])
+    (mine,) = torch.autograd.grad(mixer.prefill(x[:, 7:], state)[0].sum(), x)
+    torch.testing.assert_close(mine, right)
+
+
 def test_the_extension_is_probed_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     probe = module.missing.__wrapped__
     monkeypatch.setitem(sys.modules, INTERFACE, ModuleType(INTERFACE))

@@ -12,6 +12,7 @@ from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
 import zoo
+from zoo.model import state_tensors
 from zoo_ssm.mamba3 import Mamba3
 
 SSMS = ("s4", "s4d", "s5", "lru", "h3", "mamba", "mamba2", "mamba3")
@@ -67,6 +68,16 @@ def test_a_batch_of_none_is_a_batch(name: str, kernel: str) -> None:
     y, dx, *rest = gradients(mixer, mixer, x)
     assert y.shape == dx.shape == x.shape
     assert not any(each.any() for each in rest)
+
+
+@EACH
+def test_a_state_holds_no_more_memory_than_it_needs(name: str, kernel: str) -> None:
+    mixer, x = build(name, kernel), torch.randn(2, 50, 8)
+    with torch.no_grad():
+        _, state = mixer.prefill(x)
+        _, after = mixer.step(x[:, 0], state)
+    for each in (*state_tensors(state), *state_tensors(after)):
+        assert each.untyped_storage().nbytes() == each.numel() * each.element_size()
 
 
 @pytest.mark.parametrize("name", SSMS)
