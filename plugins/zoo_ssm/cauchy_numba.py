@@ -180,11 +180,11 @@ sums.register_autograd(gradients, setup_context=remember)
 
 @register_flop_formula(torch.ops.zoo.pole_sums)
 def forward_flops(ab: Any, mu: Any, _: Any, g: Any, *more: Any, **shape: Any) -> int:
-    """13 a quotient, two multiply-adds of it for each weight; 8 a sum to join."""
-    return int(ab[0] * g[0] * (ab[2] * (13 + 4 * ab[1]) + 4 * ab[1]))
+    """14 a quotient, two multiply-adds of it for each weight; 8 a sum to join."""
+    return int(ab[0] * g[0] * (ab[2] * (14 + 4 * ab[1]) + 4 * ab[1]))
 
 
 @register_flop_formula(torch.ops.zoo.pole_sums_backward)
 def backward_flops(ab: Any, mu: Any, _: Any, g: Any, *more: Any, **shape: Any) -> int:
-    """13 a quotient and 21 for its pole, four multiply-adds for each weight; 6 a sum to part."""
-    return int(ab[0] * g[0] * (ab[2] * (34 + 8 * ab[1]) + 3 * ab[1]))
+    """14 a quotient and 17 for its pole, four multiply-adds for each weight; 6 a sum to part."""
+    return int(ab[0] * g[0] * (ab[2] * (31 + 8 * ab[1]) + 3 * ab[1]))
