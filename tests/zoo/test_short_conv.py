@@ -78,6 +78,15 @@ def test_it_goes_on_from_its_window(width: int) -> None:
     assert torch.equal(last, x[:, 12 - width :])
 
 
+@pytest.mark.parametrize("kernel", ["auto", "torch"])
+def test_a_wider_window_does_not_widen_what_comes(kernel: str) -> None:
+    x, weight, window = torch.randn(2, 5, 6).bfloat16(), torch.randn(6, 4), torch.randn(2, 3, 6)
+    y, after = zoo.ops.short_conv(x, weight, None, window, kernel=kernel)
+    assert y.dtype == after.dtype == torch.bfloat16
+    with pytest.raises(zoo.ZooError, match="numba, torch"):
+        zoo.ops.short_conv(x, weight, kernel="cudnn")
+
+
 def test_torch_finds_nothing_wrong_with_the_operators() -> None:
     tensors = operands(2, 9, 5, 3)
     torch.library.opcheck(conv, (*tensors, True))

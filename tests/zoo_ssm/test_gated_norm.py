@@ -84,6 +84,12 @@ def test_the_module_takes_the_compiled_way_when_it_pays(before: bool) -> None:
     torch.testing.assert_close(narrow.float(), whole, rtol=5e-2, atol=5e-2)
 
 
+def test_another_device_has_the_portable_way() -> None:
+    y = torch.empty(2, 150, 64, device="meta")
+    assert "CPU" in str(KERNELS[0].reason(y))
+    assert GatedNorm(64).to("meta")(y, y).shape == y.shape
+
+
 def test_it_is_a_proper_operator() -> None:
     y, z, weight = draw(1, 5, 6, torch.float32)
     inputs = (y.detach()[0].requires_grad_(), z.detach()[0].requires_grad_(), weight, 2, 1e-5)
