@@ -29,7 +29,7 @@ class Mamba2(zoo.Mixer):
     ``state`` numbers for each channel, B and C shared by the heads of each of ``groups``, a causal
     convolution over ``conv`` tokens, step sizes held within ``dt_limit``. Parameters are named,
     shaped and initialised as in the authors' mamba_ssm, so their state_dicts load. Raises ZooError
-    when ``head_dim`` does not divide the channels or ``groups`` the heads.
+    when ``head_dim`` does not divide the channels or ``groups`` the heads, or a limit is no range.
     """
 
     family = "ssm"
@@ -54,6 +54,11 @@ class Mamba2(zoo.Mixer):
         head_dim = head_dim or math.gcd(WIDEST_HEAD, inner)
         self.heads = whole("head_dim", head_dim, inner, f"the {inner} channels of dim={dim}")
         whole("groups", groups, self.heads, f"the {self.heads} heads")
+        if dt_limit is not None and not 0 <= dt_limit[0] <= dt_limit[1]:
+            raise zoo.ZooError(
+                f"mixer.dt_limit={list(dt_limit)}: the least step, 0 at least, then the largest; "
+                "try mixer.dt_limit=[0.001,0.1]"
+            )
         self.dim, self.state, self.conv, self.groups = dim, state, conv, groups
         self.inner, self.head_dim, self.dt_limit, self.kernel = inner, head_dim, dt_limit, kernel
         self.mixed = inner + 2 * groups * state  # what the convolution sees: x, B, C

@@ -220,6 +220,12 @@ def test_sizes_that_do_not_divide_are_refused_with_the_nearest() -> None:
         Mamba2(8, head_dim=4, groups=3)
 
 
+@pytest.mark.parametrize("limit", [(0.5, 0.1), (-1.0, 1.0), (0.0, float("nan"))])
+def test_a_limit_that_is_no_range_is_refused(limit: tuple[float, float]) -> None:
+    with pytest.raises(zoo.ZooError, match=r"try mixer.dt_limit=\[0.001,0.1\]"):
+        build(dt_limit=limit)
+
+
 def test_a_kernel_that_cannot_run_says_what_to_install() -> None:
     with pytest.raises(zoo.ZooError, match=r"mamba_ssm cannot run here: .*pip install mamba-ssm"):
         build(kernel="mamba_ssm")(torch.randn(1, 3, 8))
