@@ -135,7 +135,7 @@ class DiagonalSSM(LTI):
 
 
 def hold(z: Tensor, power: Tensor) -> Tensor:
-    """(exp(z) - 1) / z, which is 1 at 0, to 1e-12 in float64."""
+    """(exp(z) - 1) / z, which is 1 at 0, to 2e-12 in float64."""
     small = z.abs() < 1e-4
     return torch.where(small, 1 + z / 2 + z * z / 6, (power - 1) / torch.where(small, 1, z))
 

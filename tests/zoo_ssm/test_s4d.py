@@ -10,6 +10,7 @@ from torch import Tensor
 
 import zoo
 from zoo.testing import conformance
+from zoo_ssm.diagonal_ssm import hold
 from zoo_ssm.s4d import S4D
 from zoo_ssm.vandermonde import powers, split, vandermonde
 
@@ -226,3 +227,13 @@ def test_wrong_options_say_what_to_type() -> None:
         S4D(4, state=5)
     with pytest.raises(zoo.ZooError, match=r"mixer\.dt_min=1\.0 exceeds .* try mixer\.dt_max=1\.0"):
         S4D(4, dt_min=1.0)
+
+
+def test_the_hold_of_a_small_step_is_its_series() -> None:
+    """1 + z / 2! + z^2 / 3! .., where exp(z) - 1 would cancel."""
+    z = torch.polar(torch.logspace(-15, 0, 2001, dtype=torch.float64), torch.tensor(2.0).double())
+    term, series = torch.ones_like(z), torch.zeros_like(z)
+    for n in range(2, 30):
+        series, term = series + term, term * z / n
+    assert float((hold(z, z.exp()) / series - 1).abs().max()) < 2e-12
+    assert hold(z.new_zeros(1), z.new_ones(1)).item() == 1
