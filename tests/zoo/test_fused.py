@@ -128,6 +128,23 @@ def test_no_interrupt_is_lost_whenever_it_comes() -> None:
     assert caught == sent > 0
 
 
+@pytest.mark.usefixtures("threads")
+def test_many_callers_at_once_each_get_their_own() -> None:
+    """As a server decodes several requests, or autograd calls from threads of its own."""
+
+    def caller(number: int) -> bool:
+        x, y = torch.arange(50.0) + number, torch.empty(50)
+        for _ in range(20):
+            fused.share(double, 50, *fused.arrays(x, y))
+            if not torch.equal(y, 2 * x):
+                return False
+            y.zero_()
+        return True
+
+    with ThreadPoolExecutor(4) as callers:
+        assert all(callers.map(caller, range(8)))
+
+
 @pytest.mark.parametrize("first", [run, lambda: torch.ones(300_000).exp_()], ids=["ours", "torch"])
 def test_a_forked_child_has_threads_of_its_own(first: Callable[[], object]) -> None:
     """Also where torch alone had started its own in the parent."""

@@ -226,8 +226,9 @@ def test_the_last_state_is_memory_of_its_own(kernel: str) -> None:
 @pytest.mark.skipif(fused.missing() is not None, reason="needs numba")
 @pytest.mark.parametrize("gated", [True, False], ids=["gated", "constant"])
 @pytest.mark.parametrize("batch", [1, 3])
-def test_threads_do_not_change_a_bit(gated: bool, batch: int) -> None:
-    tensors = draw(batch, 50, 333, torch.float32, gated)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.complex64], ids=["real", "complex"])
+def test_threads_do_not_change_a_bit(gated: bool, batch: int, dtype: torch.dtype) -> None:
+    tensors = draw(batch, 50, 333, dtype, gated)
     before, found = torch.get_num_threads(), []
     try:
         for threads in (1, 2, 5):
