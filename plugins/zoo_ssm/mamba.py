@@ -87,6 +87,8 @@ class Mamba(zoo.Mixer):
         self, x: Tensor, kernel: zoo.Kernel, state: State | None = None
     ) -> tuple[Tensor, State]:
         """One pass over (b, l, d); without a state it starts from nothing."""
+        if not x.shape[1]:  # no token, which no kernel wants to know about
+            return x, state or self.initial_state(len(x))
         before, h = (None, None) if state is None else state
         # two products rather than one cut in two: kernels want u and z each contiguous
         u, z = (F.linear(x, half) for half in self.in_proj.weight.chunk(2))  # (b, l, inner)

@@ -98,6 +98,8 @@ class Mamba2(zoo.Mixer):
         self, x: Tensor, kernel: zoo.Kernel, state: State | None = None
     ) -> tuple[Tensor, State]:
         """One pass over (b, l, d); without a state it starts from nothing."""
+        if not x.shape[1]:  # no token, which no kernel wants to know about
+            return x, state or self.initial_state(len(x))
         before, s = (None, None) if state is None else state
         z, xbc, dt = torch.split(self.in_proj(x), [self.inner, self.mixed, self.heads], dim=-1)
         weight, bias = self.conv1d.weight[:, 0], self.conv1d.bias

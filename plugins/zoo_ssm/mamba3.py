@@ -118,6 +118,8 @@ class Mamba3(zoo.Mixer):
         self, u: Tensor, kernel: zoo.Kernel, state: State | None = None
     ) -> tuple[Tensor, State]:
         """One pass over (b, l, d); without a state it starts from nothing."""
+        if not u.shape[1]:  # no token, which no kernel wants to know about
+            return u, state or self.initial_state(len(u))
         angle_before, s, b_before, x_before = state or self.initial_state(len(u))
         z, x, b, c, dt, a, trap, angle = self.in_proj(u).split(self.widths, dim=-1)
         dt = F.softplus(dt.to(self.wide) + self.dt_bias.to(self.wide))  # (b, l, h)

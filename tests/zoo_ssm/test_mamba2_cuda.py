@@ -111,7 +111,9 @@ def test_on_a_gpu_it_equals_the_reference_on_the_cpu(kernel: str, dtype: torch.d
         y = mixer(x.cuda())
     torch.autograd.backward((y.float() * weight.cuda()).sum())
     assert mixer.kernel_ran == kernel
-    near = 2e-3 if dtype == torch.float32 else 3e-2
+    # the authors' products are TF32 where all is float32, whatever torch is told
+    exactly = 1e-2 if kernel == "mamba_ssm" else 2e-3
+    near = exactly if dtype == torch.float32 else 3e-2
     pairs = [
         (y, right),
         *((p.grad, q.grad) for p, q in zip(mixer.parameters(), exact.parameters(), strict=True)),

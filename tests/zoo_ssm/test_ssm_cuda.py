@@ -41,7 +41,9 @@ def test_outputs_and_gradients(name: str, kernel: str, dtype: torch.dtype) -> No
         torch.autograd.backward((y.to(rows.dtype) * weight.to(rows)).sum())
         found.append([y, leaf.grad, *(p.grad for p in one.parameters())])
     assert mixer.kernel_ran == kernel
-    near = 2e-3 if dtype == torch.float32 else 6e-2
+    # products of Mamba-2's authors are TF32 where all is float32, whatever torch is told
+    exactly = 1e-2 if (name, kernel) == ("mamba2", "mamba_ssm") else 2e-3
+    near = exactly if dtype == torch.float32 else 6e-2
     for mine, right in zip(*reversed(found), strict=True):
         assert mine is not None
         assert right is not None

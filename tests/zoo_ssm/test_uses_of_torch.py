@@ -2,9 +2,10 @@
 
 import copy
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import jaxtyping
 import pytest
 import torch
 from torch import Tensor
@@ -71,6 +72,17 @@ def test_a_batch_of_none_is_a_batch(name: str, kernel: str) -> None:
 
 
 @EACH
+def test_a_row_of_no_tokens_leaves_the_state_as_it_was(name: str, kernel: str) -> None:
+    mixer, x = build(name, kernel), torch.randn(2, 9, 8)
+    assert mixer(x[:, :0]).shape == (2, 0, 8)
+    first = mixer.initial_state(2)
+    for start, wanted in ((None, first), (first, first), 2 * (mixer.prefill(x)[1],)):
+        y, state = mixer.prefill(x[:, :0], start)
+        assert y.shape == (2, 0, 8)
+        same(state_tensors(state), state_tensors(wanted))
+
+
+@EACH
 def test_a_state_holds_no_more_memory_than_it_needs(name: str, kernel: str) -> None:
     mixer, x = build(name, kernel), torch.randn(2, 50, 8)
     with torch.no_grad():
@@ -126,3 +138,22 @@ def test_forward_derivatives_are_right_or_refused(name: str, kernel: str) -> Non
     else:
         with pytest.raises(zoo.ZooError, match="forward-mode"):
             torch.func.jvp(mixer, (x,), (v,))
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """No shapes checked: torch.compile cannot follow the checker."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("name", "kernel"),
+    [("mamba", "numba"), ("mamba", "chunked"), ("mamba2", "chunked"), ("mamba3", "numba")],
+)
+def test_the_whole_layer_compiles_without_a_break(name: str, kernel: str) -> None:
+    mixer, x = build(name, kernel), torch.randn(2, 21, 8)
+    traced: Any = torch.compile(mixer, backend="aot_eager", fullgraph=True)
+    same(gradients(mixer, traced, x), gradients(mixer, mixer, x))
