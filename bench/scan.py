@@ -31,7 +31,9 @@ from turns import in_turns, peak_bytes, ratio
 
 B, L, D, N = 4, 1024, 256, 16
 """The size of the table: batch, length, channels of the scan, state."""
-LENGTHS = (256, 1024, 4096, 16384)
+LENGTHS = (256, 512, 1024, 2048, 4096, 8192, 16384)
+LONGEST = {"transformers": 1024}
+"""Beyond it a single backward pass takes minutes: that of its slices is quadratic in length."""
 Side = Callable[[], object]
 
 
@@ -79,6 +81,28 @@ def attention(length: int = L, batch: int = B) -> Callable[[], Tensor]:
     return lambda: F.scaled_dot_product_attention(q, k, v, is_causal=True)
 
 
+def duality(name: str) -> Callable[[], Tensor]:
+    """State space duality with 8 heads of 64 channels and a state of 128, dt and skip included."""
+    torch.manual_seed(0)
+    heads, width, state = 8, 64, 128
+    x, dt = torch.randn(B, L, heads, width), torch.randn(B, L, heads) - 3
+    a, skip, bias = -torch.rand(heads) - 1, torch.ones(heads), torch.zeros(heads)
+    b, c = torch.randn(B, L, 1, state), torch.randn(B, L, 1, state)
+    x, dt, a, b, c, skip, bias = (t.requires_grad_() for t in (x, dt, a, b, c, skip, bias))
+    if name != "transformers":
+        (kernel,) = [k for k in zoo.load().mixers["mamba2"].kernels if k.name == name]
+        return lambda: kernel.run(x, dt, a, b, c, skip, bias)[0]
+    from transformers.models.mamba2.modeling_mamba2 import mamba2_chunk_scan as dispatcher
+
+    slow = dispatcher.__wrapped__
+
+    def transformers() -> Tensor:
+        y: Any = slow(x, dt, a, b, c, chunk_size=256, D=skip, dt_bias=bias, dt_softplus=True)
+        return y[0] if isinstance(y, tuple) else y
+
+    return transformers
+
+
 def forward(call: Callable[[], Tensor]) -> Side:
     """Without gradients."""
 
@@ -112,6 +136,19 @@ def step(module: nn.Module, dim: int) -> Side:
     return train
 
 
+def products(module: nn.Module) -> Side:
+    """The linear maps of a mixer alone, forward and backward: what no scan can save."""
+    maps = [each for each in module.modules() if isinstance(each, nn.Linear)]
+    inputs = [torch.randn(B, L, each.in_features).requires_grad_() for each in maps]
+
+    def run() -> None:
+        for each, x in zip(maps, inputs, strict=True):
+            y = each(x)
+            torch.autograd.backward(y, torch.ones_like(y))
+
+    return run
+
+
 def mamba_pair(dim: int) -> dict[str, nn.Module]:
     """Ours and mambapy's block, same weights."""
     from mambapy.mamba import MambaBlock, MambaConfig
@@ -141,16 +178,31 @@ def mamba2_pair(dim: int, heads: int, state: int) -> dict[str, nn.Module]:
 
 
 def scans(rounds: int) -> Iterator[dict[str, Any]]:
-    """Forward, and forward with backward, of one selective scan."""
-    names = ("numba", "chunked", "mambapy", "transformers")
+    """Forward, and forward with backward, of one selective scan.
+
+    transformers' backward pass takes half a minute: it has turns with ours alone, and few.
+    """
     for what, kind in (("forward", forward), ("forward+backward", both)):
-        seconds = in_turns({name: kind(scan(name)) for name in names}, rounds)
-        for name in names:
+        quick = ("numba", "chunked", "mambapy")
+        seconds = in_turns({name: kind(scan(name)) for name in quick}, rounds)
+        few = 2 if kind is both else rounds
+        slow = in_turns({name: kind(scan(name)) for name in ("numba", "transformers")}, few, warm=1)
+        dual = ("numba", "chunked", "transformers")
+        again = in_turns({name: kind(duality(name)) for name in dual}, rounds)
+        for name in dual:
+            yield {
+                "row": f"state space duality, {what}",
+                "side": name,
+                "ms": 1e3 * median(again[name]),
+                "ours is faster": ratio(again, name, "numba"),
+            }
+        for name in (*quick, "transformers"):
+            turns = slow if name == "transformers" else seconds
             yield {
                 "row": f"selective scan, {what}",
                 "side": name,
-                "ms": 1e3 * median(seconds[name]),
-                "ours is faster": ratio(seconds, name, "numba"),
+                "ms": 1e3 * median(turns[name]),
+                "ours is faster": ratio(turns, name, "numba"),
             }
 
 
@@ -163,8 +215,10 @@ def mixers(rounds: int) -> Iterator[dict[str, Any]]:
         "mamba2, dim 128, 8 heads, n 64": (128, mamba2_pair(128, 8, 64)),
     }
     for row, (dim, pair) in pairs.items():
-        seconds = in_turns({name: step(module, dim) for name, module in pair.items()}, rounds)
-        for name in pair:
+        sides = {name: step(module, dim) for name, module in pair.items()}
+        sides["its linear maps alone"] = products(pair["ours"])
+        seconds = in_turns(sides, rounds)
+        for name in sides:
             yield {
                 "row": f"training step, {row}",
                 "side": name,
@@ -221,8 +275,9 @@ def memory(_: int) -> Iterator[dict[str, Any]]:
 def lengths(rounds: int) -> Iterator[dict[str, Any]]:
     """Time and memory of forward and backward against length, batch 1, and fitted exponents."""
     for name in ("numba", "mambapy", "transformers", "attention"):
+        reached = [length for length in LENGTHS if length <= LONGEST.get(name, LENGTHS[-1])]
         times, peaks = [], []
-        for length in LENGTHS:
+        for length in reached:
             call = attention(length, 1) if name == "attention" else scan(name, length, 1)
             seconds = in_turns({name: both(call)}, max(3, rounds // 2), warm=1)[name]
             times.append(median(seconds))
@@ -231,7 +286,7 @@ def lengths(rounds: int) -> Iterator[dict[str, Any]]:
                 "ms": 1e3 * times[-1],
                 "MB": peaks[-1] / 1e6,
             }
-        slopes = [np.polyfit(np.log(LENGTHS), np.log(y), 1)[0] for y in (times, peaks)]
+        slopes = [np.polyfit(np.log(reached), np.log(y), 1)[0] for y in (times, peaks)]
         yield {"row": "exponents", "side": name, "time": slopes[0], "memory": slopes[1]}
 
 
@@ -264,9 +319,12 @@ def main() -> None:
     }
     print(" ".join(f"{key} {value}" for key, value in stamp.items()))
     rows = []
+    if asked.json and asked.json.exists():  # sections that are not measured anew stay
+        kept = json.loads(asked.json.read_text())["rows"]
+        rows = [row for row in kept if row["section"] not in asked.sections]
     for section in asked.sections:
         for row in SECTIONS[section](asked.rounds):
-            rows.append(row)
+            rows.append({"section": section, **row})
             cells = (f"{k} {v:.3g}" if isinstance(v, float) else str(v) for k, v in row.items())
             print("  ".join(cells), flush=True)
     if asked.json:

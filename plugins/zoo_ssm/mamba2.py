@@ -12,20 +12,19 @@ from torch import Tensor, nn
 
 import zoo
 from zoo_ssm.gated_norm import GatedNorm
+from zoo_ssm.heads import usual_head, whole
 from zoo_ssm.mamba2_scan import KERNELS, Limit
 from zoo_ssm.ssd_chunked import cost
 
 DT_MIN, DT_MAX, DT_FLOOR = 1e-3, 0.1, 1e-4
 A_MIN, A_MAX = 1.0, 16.0
-WIDEST_HEAD = 64
-"""The authors' width of a head, taken unless it does not divide the channels."""
 State = tuple[Tensor, Tensor]
 
 
 class Mamba2(zoo.Mixer):
     """Dao and Gu 2024, arXiv:2405.21060: convolution, SSD, gated norm in one layer.
 
-    ``expand * dim`` channels in heads of ``head_dim`` (64, or the largest divisor of 64 that fits),
+    ``expand * dim`` channels in heads of ``head_dim`` (64; less where that does not fit),
     ``state`` numbers for each channel, B and C shared by the heads of each of ``groups``, a causal
     convolution over ``conv`` tokens, step sizes held within ``dt_limit``. Parameters are named,
     shaped and initialised as in the authors' mamba_ssm, so their state_dicts load. Raises ZooError
@@ -51,7 +50,7 @@ class Mamba2(zoo.Mixer):
     ) -> None:
         super().__init__()
         inner = expand * dim
-        head_dim = head_dim or math.gcd(WIDEST_HEAD, inner)
+        head_dim = head_dim or usual_head(inner)
         self.heads = whole("head_dim", head_dim, inner, f"the {inner} channels of dim={dim}")
         whole("groups", groups, self.heads, f"the {self.heads} heads")
         if dt_limit is not None and not 0 <= dt_limit[0] <= dt_limit[1]:
@@ -152,13 +151,3 @@ class Mamba2(zoo.Mixer):
 
     def parameter_settings(self) -> Mapping[str, Mapping[str, float]]:
         return {name: {"weight_decay": 0.0} for name in ("A_log", "D", "dt_bias")}
-
-
-def whole(option: str, value: int, of: int, what: str) -> int:
-    """``of / value``; raises ZooError, with the nearest that would do, if not whole."""
-    if of % value:
-        near = min((n for n in range(1, of + 1) if of % n == 0), key=lambda n: abs(n - value))
-        raise zoo.ZooError(
-            f"mixer.{option}={value} does not divide {what}; try mixer.{option}={near}"
-        )
-    return of // value

@@ -13,14 +13,13 @@ from torch import Tensor, nn
 
 import zoo
 from zoo_ssm.gated_norm import GatedNorm
-from zoo_ssm.mamba2 import whole
+from zoo_ssm.heads import usual_head, whole
 from zoo_ssm.mamba3_scan import KERNELS
 from zoo_ssm.ssd_chunked import cost
 
 DT_MIN, DT_MAX, DT_FLOOR = 1e-3, 0.1, 1e-4
 A_FLOOR = 1e-4
 EPS = 1e-5
-WIDEST_HEAD = 64
 Fraction = Annotated[float, Field(gt=0, le=1)]
 State = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -30,7 +29,7 @@ class Mamba3(zoo.Mixer):
 
     a = exp(-dt softplus(A)), b = (1 - lambda) dt a, g = lambda dt. B and C are normalised, biased
     and turned by the sum of pi tanh(angle) dt so far: a complex state. ``state`` numbers a channel,
-    heads of ``head_dim`` channels (64, or the largest divisor of 64 that fits) that share B and C
+    heads of ``head_dim`` channels (64; less where that does not fit) that share B and C
     in ``groups``, a ``rope_fraction`` of the state turning. ``rank`` > 1 is the paper's MIMO: so
     many B, C and x a token. ``out_norm`` puts an RMSNorm by head before the gate. The layer ends
     with gate and projection, has no convolution.
@@ -61,7 +60,7 @@ class Mamba3(zoo.Mixer):
         super().__init__()
         self.dim, self.state, self.rank, self.groups = dim, state, rank, groups
         self.inner = expand * dim
-        head_dim = head_dim or math.gcd(WIDEST_HEAD, self.inner)
+        head_dim = head_dim or usual_head(self.inner)
         self.head_dim, self.kernel = head_dim, kernel
         self.heads = whole("head_dim", head_dim, self.inner, f"the {self.inner} channels")
         whole("groups", groups, self.heads, f"the {self.heads} heads")

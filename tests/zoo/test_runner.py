@@ -84,7 +84,7 @@ def test_a_record_has_every_field(whole: tuple[Record, Path]) -> None:
     assert record.task.budget == "smoke"
     assert record.mixer.name == "mamba"
     assert record.mixer.options["state"] == 4
-    assert record.mixer.kernel == "chunked"
+    assert record.mixer.kernel == "numba"
     assert record.mixer.family == "ssm"
     assert record.steps == 10
     assert record.tokens > 0

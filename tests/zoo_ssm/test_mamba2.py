@@ -215,7 +215,10 @@ def test_what_must_not_decay_is_marked() -> None:
 def test_sizes_that_do_not_divide_are_refused_with_the_nearest() -> None:
     with pytest.raises(zoo.ZooError, match=r"head_dim=64 does not divide .*head_dim=48"):
         Mamba2(48, head_dim=64)
-    assert [Mamba2(dim).head_dim for dim in (64, 48, 16)] == [64, 32, 32], "unless it is not said"
+    heads = [Mamba2(dim).head_dim for dim in (64, 48, 72, 16, 5)]
+    assert heads == [64, 32, 16, 32, 10], "unless it is not said"
+    with pytest.raises(zoo.ZooError, match=r"head_dim=64 does not divide the 130 .*head_dim=65"):
+        Mamba2(65)
     with pytest.raises(zoo.ZooError, match=r"groups=3 does not divide the 4 heads.*groups=2"):
         Mamba2(8, head_dim=4, groups=3)
 

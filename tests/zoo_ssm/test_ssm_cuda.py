@@ -19,7 +19,7 @@ def cases() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize(("name", "kernel"), cases())
+@pytest.mark.parametrize(("name", "kernel"), list(cases()))
 def test_outputs_and_gradients(name: str, kernel: str, dtype: torch.dtype) -> None:
     cls = zoo.load().mixers[name]
     probe = torch.empty(1, device="cuda")
