@@ -29,6 +29,7 @@ def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """Three threads: of torch's OpenMP, and of our own."""
     if request.param == "pool":
         monkeypatch.setattr(fused, "torchs_team", lambda process: None)
+    monkeypatch.setattr(fused, "LITTLE", 0)
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     yield
@@ -41,6 +42,23 @@ def test_every_task_is_done_once(tasks: int) -> None:
     done: list[int] = []
     fused.share(lambda first, last: done.extend(range(first, last)), tasks)
     assert sorted(done) == list(range(tasks))
+
+
+def test_little_work_stays_on_its_thread() -> None:
+    before, names = torch.get_num_threads(), set()
+
+    def work(x: object, first: int, last: int) -> None:
+        names.add(current_thread().name)
+        sleep(0.01)
+
+    torch.set_num_threads(2)
+    try:
+        fused.share(work, 8, np.zeros(fused.LITTLE - 1))
+        assert names == {current_thread().name}
+        fused.share(work, 8, np.zeros(fused.LITTLE))
+        assert len(names) == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.usefixtures("threads")

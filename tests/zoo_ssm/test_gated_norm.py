@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.autograd import gradcheck
 from torch.utils.flop_counter import FlopCounterMode
 
+import zoo
 from zoo_ssm import gated_norm_numba
 from zoo_ssm.gated_norm import KERNELS, GatedNorm
 
@@ -100,7 +101,8 @@ def test_it_is_a_proper_operator() -> None:
     assert counter.get_total_flops() == 36 * 5 * 6
 
 
-def test_threads_change_nothing() -> None:
+def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zoo.ops.fused, "LITTLE", 0)
     tensors, threads = draw(2, 1000, 16, torch.float32), torch.get_num_threads()
     run, found = partial(KERNELS[0].run, groups=2, norm_before_gate=False), []
     try:

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
+import zoo
 from zoo_ssm import ssd_compiled, ssd_numba
 
 
@@ -62,7 +63,8 @@ def test_the_counter_sees_all_of_it() -> None:
 
 
 @pytest.mark.parametrize("width", [16, 64, 100])
-def test_threads_change_nothing(width: int) -> None:
+def test_threads_change_nothing(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zoo.ops.fused, "LITTLE", 0)
     inputs, threads = draw(3, 200, 4, width, 2, 40), torch.get_num_threads()
     found = []
     try:

@@ -33,6 +33,8 @@ from torch.autograd import forward_ad
 
 FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
 """Sums may be reordered for vector units; NaN and infinity keep their meaning."""
+LITTLE = 2**15
+"""Numbers in all arguments below which one thread is done before another has woken."""
 PIECES = 4  # a thread's share is cut in four: the one that has the quieter core takes more
 
 
@@ -88,7 +90,8 @@ def arrays(*tensors: Tensor) -> Iterable[np.ndarray[Any, Any]]:
 def share(kernel: Callable[..., Any], tasks: int, *arguments: Any) -> None:
     """``kernel(*arguments, first, last)`` over all tasks, on as many threads as torch may use."""
     threads = min(torch.get_num_threads(), tasks)
-    if threads <= 1:
+    sizes = [each.size for each in arguments if isinstance(each, np.ndarray)]
+    if threads <= 1 or (sizes and sum(sizes) < LITTLE):
         kernel(*arguments, 0, tasks)
         return
     pieces = min(tasks, PIECES * threads)
