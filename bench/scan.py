@@ -68,8 +68,8 @@ def scan(name: str, length: int = L, batch: int = B) -> Callable[[], Tensor]:
 
     def transformers() -> Tensor:
         u, dt, b, c, z = last
-        y: Any = slow(u, dt, a, b, c, skip, z, **rest)
-        return y[0] if isinstance(y, tuple) else y  # type: ignore[no-any-return]
+        y: Tensor | tuple[Tensor, ...] = slow(u, dt, a, b, c, skip, z, **rest)
+        return y[0] if isinstance(y, tuple) else y
 
     return transformers
 
@@ -97,7 +97,8 @@ def duality(name: str) -> Callable[[], Tensor]:
     slow = dispatcher.__wrapped__
 
     def transformers() -> Tensor:
-        y: Any = slow(x, dt, a, b, c, chunk_size=256, D=skip, dt_bias=bias, dt_softplus=True)
+        y: Tensor | tuple[Tensor, ...]
+        y = slow(x, dt, a, b, c, chunk_size=256, D=skip, dt_bias=bias, dt_softplus=True)
         return y[0] if isinstance(y, tuple) else y
 
     return transformers
