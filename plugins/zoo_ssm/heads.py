@@ -2,19 +2,20 @@
 
 import zoo
 
-USUAL = (64, 32, 16)
-"""The authors' width of a head, and what stands in for it where it does not divide."""
+USUAL, LEAST = 64, 16
+"""The authors' width of a head, and the least that is chosen unasked: heads two wide would make
+another model."""
 
 
 def usual_head(inner: int) -> int:
-    """The width of a head where none is asked for: one head up to 64 channels, then 64 or less.
+    """The width of a head where none is asked for: 64, or less in the fewest equal heads.
 
-    Never less than 16: a model of heads two wide would be another model. 64, which ``whole`` then
-    refuses, where none divides.
+    64 too where no width from 16 to 64 divides, which ``whole`` then refuses.
     """
-    if inner <= USUAL[0]:
+    if inner <= USUAL:
         return inner
-    return next((width for width in USUAL if inner % width == 0), USUAL[0])
+    counts = range(-(-inner // USUAL), inner // LEAST + 1)
+    return next((inner // count for count in counts if inner % count == 0), USUAL)
 
 
 def whole(option: str, value: int, of: int, what: str) -> int:

@@ -24,7 +24,7 @@ State = tuple[Tensor, Tensor]
 class Mamba2(zoo.Mixer):
     """Dao and Gu 2024, arXiv:2405.21060: convolution, SSD, gated norm in one layer.
 
-    ``expand * dim`` channels in heads of ``head_dim`` (64; less where that does not fit),
+    ``expand * dim`` channels in heads of ``head_dim`` (64, or less in the fewest equal heads),
     ``state`` numbers for each channel, B and C shared by the heads of each of ``groups``, a causal
     convolution over ``conv`` tokens, step sizes held within ``dt_limit``. Parameters are named,
     shaped and initialised as in the authors' mamba_ssm, so their state_dicts load. Raises ZooError

@@ -29,7 +29,7 @@ class Mamba3(zoo.Mixer):
 
     a = exp(-dt softplus(A)), b = (1 - lambda) dt a, g = lambda dt. B and C are normalised, biased
     and turned by the sum of pi tanh(angle) dt so far: a complex state. ``state`` numbers a channel,
-    heads of ``head_dim`` channels (64; less where that does not fit) that share B and C
+    heads of ``head_dim`` channels (64, or less in the fewest equal heads) that share B and C
     in ``groups``, a ``rope_fraction`` of the state turning. ``rank`` > 1 is the paper's MIMO: so
     many B, C and x a token. ``out_norm`` puts an RMSNorm by head before the gate. The layer ends
     with gate and projection, has no convolution.
