@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 import zoo
 from zoo_ssm.selective_scan import KERNELS, LARGEST_STATE, with_state
+from zoo_ssm.time_steps import start_steps
 
-DT_MIN, DT_MAX, DT_FLOOR = 1e-3, 0.1, 1e-4
 State = tuple[Tensor, Tensor]
 
 
@@ -57,9 +57,7 @@ class Mamba(zoo.Mixer):
         """A = -1 .. -n in every channel; step sizes log-uniform in [0.001, 0.1]."""
         self.A_log.copy_(torch.arange(1, self.state + 1).log().expand_as(self.A_log))
         nn.init.uniform_(self.dt_proj.weight, -(self.rank**-0.5), self.rank**-0.5)
-        dt = torch.empty_like(self.dt_proj.bias).uniform_(math.log(DT_MIN), math.log(DT_MAX)).exp()
-        dt.clamp_(min=DT_FLOOR)
-        self.dt_proj.bias.copy_(dt + torch.log(-torch.expm1(-dt)))  # softplus of it is dt again
+        start_steps(self.dt_proj.bias)
 
     def forward(
         self, x: Float[Tensor, "b l d"], lengths: Int[Tensor, " b"] | None = None

@@ -1,6 +1,5 @@
 """Mamba-2: heads with one decay each, so that the scan becomes matrix products."""
 
-import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -15,8 +14,8 @@ from zoo_ssm.gated_norm import GatedNorm
 from zoo_ssm.heads import usual_head, whole
 from zoo_ssm.mamba2_scan import KERNELS, Limit
 from zoo_ssm.ssd_chunked import cost
+from zoo_ssm.time_steps import start_steps
 
-DT_MIN, DT_MAX, DT_FLOOR = 1e-3, 0.1, 1e-4
 A_MIN, A_MAX = 1.0, 16.0
 State = tuple[Tensor, Tensor]
 
@@ -74,9 +73,7 @@ class Mamba2(zoo.Mixer):
     def reset_dynamics(self) -> None:
         """A uniform in [-16, -1]; step sizes log-uniform in [0.001, 0.1]."""
         self.A_log.uniform_(A_MIN, A_MAX).log_()
-        dt = torch.empty_like(self.dt_bias).uniform_(math.log(DT_MIN), math.log(DT_MAX)).exp()
-        dt.clamp_(min=DT_FLOOR)
-        self.dt_bias.copy_(dt + torch.log(-torch.expm1(-dt)))  # softplus of it is dt again
+        start_steps(self.dt_bias)
 
     def forward(
         self, x: Float[Tensor, "b l d"], lengths: Int[Tensor, " b"] | None = None

@@ -1,6 +1,6 @@
 """Mamba-2's inner operation, from raw step sizes to outputs with their skip, and its kernels."""
 
-from functools import lru_cache, partial
+from functools import partial
 from importlib import import_module
 
 import torch
@@ -77,27 +77,12 @@ def mamba_ssm(
     return y, rearrange(last.float(), "b h p n -> b h n p").contiguous()
 
 
-@lru_cache(maxsize=1)
-def missing() -> str | None:
-    """Why the CUDA kernel is not here."""
-    try:
-        import_module("mamba_ssm.ops.triton.ssd_combined")
-    except Exception as error:  # an ABI mismatch raises more than ImportError
-        why = str(error).partition("\n")[0] or type(error).__name__
-        build = "pip install mamba-ssm causal-conv1d --no-build-isolation"
-        return f"mamba-ssm's ssd_combined does not import ({why}); {build}"
-    return None
-
-
-def refuses(x: Tensor) -> str | None:
-    """Why the CUDA kernel cannot take this input."""
-    if x.device.type != "cuda":
-        return f"mamba_ssm needs a CUDA device, not {x.device.type}"
-    if x.dtype not in (torch.float32, torch.float16, torch.bfloat16):
-        return f"mamba_ssm takes float32, float16 and bfloat16, not {x.dtype}"
-    return None
-
-
+missing = zoo.ops.cuda.package(
+    "mamba-ssm's ssd_combined",
+    "mamba_ssm.ops.triton.ssd_combined",
+    install="pip install mamba-ssm causal-conv1d --no-build-isolation",
+)
+refuses = zoo.ops.cuda.only("mamba_ssm")
 KERNELS = (
     zoo.Kernel("mamba_ssm", mamba_ssm, missing, refuses),
     *(

@@ -16,8 +16,8 @@ from zoo_ssm.gated_norm import GatedNorm
 from zoo_ssm.heads import usual_head, whole
 from zoo_ssm.mamba3_scan import KERNELS
 from zoo_ssm.ssd_chunked import cost
+from zoo_ssm.time_steps import start_steps
 
-DT_MIN, DT_MAX, DT_FLOOR = 1e-3, 0.1, 1e-4
 A_FLOOR = 1e-4
 EPS = 1e-5
 Fraction = Annotated[float, Field(gt=0, le=1)]
@@ -94,9 +94,7 @@ class Mamba3(zoo.Mixer):
     @torch.no_grad()
     def reset_dynamics(self) -> None:
         """Step sizes log-uniform in [0.001, 0.1]."""
-        dt = torch.empty_like(self.dt_bias).uniform_(math.log(DT_MIN), math.log(DT_MAX)).exp()
-        dt.clamp_(min=DT_FLOOR)
-        self.dt_bias.copy_(dt + torch.log(-torch.expm1(-dt)))  # softplus of it is dt again
+        start_steps(self.dt_bias)
 
     def forward(
         self, x: Float[Tensor, "b l d"], lengths: Int[Tensor, " b"] | None = None

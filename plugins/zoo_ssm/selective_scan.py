@@ -1,8 +1,7 @@
 """Mamba's inner operation, from raw step sizes to gated outputs, and the kernels that run it."""
 
 from collections.abc import Callable
-from functools import lru_cache, partial
-from importlib import import_module
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -109,31 +108,13 @@ def numba(
     return y.to(u.dtype), last
 
 
-@lru_cache(maxsize=1)
-def missing() -> str | None:
-    """Why the CUDA kernel is not here. Its extension is tried by itself.
-
-    mamba_ssm may import without it, or fail to import in many ways for want of something else.
-    """
-    try:
-        import_module("selective_scan_cuda")
-        import_module("mamba_ssm.ops.selective_scan_interface")
-    except Exception as error:  # an ABI mismatch raises more than ImportError
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        build = "MAMBA_KEEP_CUDA_BUILD=TRUE pip install mamba-ssm --no-build-isolation"
-        return f"mamba-ssm's selective_scan_cuda does not import ({why}); {build}"
-    return None
-
-
-def refuses(x: Tensor) -> str | None:
-    """Why the CUDA kernel cannot take this input."""
-    if x.device.type != "cuda":
-        return f"mamba_ssm needs a CUDA device, not {x.device.type}"
-    if x.dtype not in (torch.float32, torch.float16, torch.bfloat16):
-        return f"mamba_ssm takes float32, float16 and bfloat16, not {x.dtype}"
-    return None
-
-
+missing = zoo.ops.cuda.package(
+    "mamba-ssm's selective_scan_cuda",
+    "selective_scan_cuda",
+    "mamba_ssm.ops.selective_scan_interface",
+    install="MAMBA_KEEP_CUDA_BUILD=TRUE pip install mamba-ssm --no-build-isolation",
+)
+refuses = zoo.ops.cuda.only("mamba_ssm")
 KERNELS = (
     zoo.Kernel("mamba_ssm", mamba_ssm, missing, refuses),
     TRITON,

@@ -1,7 +1,6 @@
 """The selective scan by a Triton kernel of ours: for CUDA machines without mamba-ssm's."""
 
 from contextlib import AbstractContextManager, nullcontext
-from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
@@ -216,24 +215,6 @@ def flops_backward(u: Any, raw: Any, a: Any, *rest: Any, **more: Any) -> int:
     return int(batch * length * channels * (20 * a[0] + 46))
 
 
-@lru_cache(maxsize=1)
-def missing() -> str | None:
-    """Why Triton is not here."""
-    try:
-        import_module("triton")
-    except Exception as error:  # a broken installation raises more than ImportError
-        why = str(error).partition("\n")[0] or type(error).__name__
-        return f"triton does not import ({why}); it comes with a CUDA build of torch"
-    return None
-
-
-def refuses(x: Tensor) -> str | None:
-    """Why the kernel cannot take this input."""
-    if x.device.type != "cuda":
-        return f"triton needs a CUDA device, not {x.device.type}"
-    if x.dtype not in (torch.float32, torch.float16, torch.bfloat16):
-        return f"the triton kernel takes float32, float16 and bfloat16, not {x.dtype}"
-    return zoo.ops.fused.no_tangents(x)
-
-
+missing = zoo.ops.cuda.package("triton", "triton", install="it comes with a CUDA build of torch")
+refuses = zoo.ops.cuda.only("the triton kernel")
 TRITON = zoo.Kernel("triton", selective_scan, missing, refuses)

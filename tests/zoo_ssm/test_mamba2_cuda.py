@@ -1,6 +1,7 @@
 """The door to the authors' SSD kernel: what it is handed (anywhere), what it answers (on a GPU)."""
 
 import sys
+from inspect import unwrap
 from types import ModuleType
 from typing import Any
 
@@ -87,7 +88,7 @@ def test_a_device_or_dtype_it_cannot_take_is_refused() -> None:
 
 
 def test_what_is_missing_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    probe = module.missing.__wrapped__
+    probe = unwrap(module.missing)
     monkeypatch.setitem(sys.modules, INTERFACE, None)
     assert "pip install mamba-ssm" in str(probe())
 

@@ -1,6 +1,7 @@
 """The door to the CUDA kernel: what it is handed (anywhere), what it answers (on a GPU)."""
 
 import sys
+from inspect import unwrap
 from types import ModuleType
 from typing import Any
 
@@ -90,7 +91,7 @@ def test_a_prefilled_state_has_gradients_though_the_kernels_has_none(
 
 
 def test_the_extension_is_probed_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    probe = module.missing.__wrapped__
+    probe = unwrap(module.missing)
     monkeypatch.setitem(sys.modules, INTERFACE, ModuleType(INTERFACE))
     monkeypatch.setitem(sys.modules, "selective_scan_cuda", None)
     assert "pip install mamba-ssm" in str(probe())

@@ -1,6 +1,7 @@
 """Operations that mixers of several packages share, each with its kernels."""
 
 from zoo.kernel import Kernel
+from zoo.ops import cuda as cuda
 from zoo.ops import fused as fused
 from zoo.ops.fft_conv import fft_conv as fft_conv
 from zoo.ops.gated_scan import GATED_SCANS as GATED_SCANS

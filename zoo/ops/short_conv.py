@@ -1,15 +1,12 @@
 """A causal depthwise convolution over a few tokens, as most modern mixers put before their scan."""
 
-from functools import lru_cache
-from importlib import import_module
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from zoo.kernel import Kernel, pick
-from zoo.ops import fused
+from zoo.ops import cuda, fused
 
 LONGEST = 4
 """The widest filter that causal-conv1d takes."""
@@ -87,27 +84,12 @@ def numba(
     return y.to(dtype)
 
 
-@lru_cache(maxsize=1)
-def missing() -> str | None:
-    """Why the CUDA kernel is not here."""
-    try:
-        import_module("causal_conv1d")
-    except Exception as error:  # an ABI mismatch raises more than ImportError
-        why = str(error).partition("\n")[0] or type(error).__name__
-        install = "pip install causal-conv1d --no-build-isolation"
-        return f"causal_conv1d does not import ({why}); {install}"
-    return None
-
-
-def refuses(x: Tensor) -> str | None:
-    """Why the CUDA kernel cannot take this input."""
-    if x.device.type != "cuda":
-        return f"causal_conv1d needs a CUDA device, not {x.device.type}"
-    if x.dtype not in (torch.float32, torch.float16, torch.bfloat16):
-        return f"causal_conv1d takes float32, float16 and bfloat16, not {x.dtype}"
-    return None
-
-
+missing = cuda.package(
+    "causal_conv1d",
+    "causal_conv1d",
+    install="pip install causal-conv1d --no-build-isolation",
+)
+refuses = cuda.only("causal_conv1d")
 SHORT_CONVS = (
     Kernel("causal_conv1d", causal_conv1d, missing, refuses),
     Kernel("numba", numba, fused.missing, fused.refuses),
