@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zoo import nn as nn
     from zoo import ops as ops
+    from zoo.advance import advancing as advancing
     from zoo.block import Block as Block
     from zoo.channel import Channel as Channel
+    from zoo.download import Download as Download
+    from zoo.download import File as File
     from zoo.errors import DataError as DataError
+    from zoo.errors import DiskFull as DiskFull
     from zoo.errors import ZooError as ZooError
     from zoo.head import Head as Head
     from zoo.head import PooledHead as PooledHead
@@ -26,6 +30,10 @@ if TYPE_CHECKING:
     from zoo.position import ScorePosition as ScorePosition
     from zoo.registry import load as load
     from zoo.runner import run as run
+    from zoo.source import Source as Source
+    from zoo.source import data_folder as data_folder
+    from zoo.source import storing as storing
+    from zoo.stored import Stored as Stored
     from zoo.task import IGNORED as IGNORED
     from zoo.task import Batch as Batch
     from zoo.task import Budget as Budget
@@ -37,9 +45,11 @@ if TYPE_CHECKING:
     from zoo.task import epoch_rows as epoch_rows
 
 HOME = {
+    "advance": ["advancing"],
     "block": ["Block"],
     "channel": ["Channel"],
-    "errors": ["DataError", "ZooError"],
+    "download": ["Download", "File"],
+    "errors": ["DataError", "DiskFull", "ZooError"],
     "head": ["Head", "PooledHead", "TokenHead"],
     "hooks": ["hookimpl"],
     "kernel": ["Kernel"],
@@ -54,6 +64,8 @@ HOME = {
     ],
     "registry": ["load"],
     "runner": ["run"],
+    "source": ["Source", "data_folder", "storing"],
+    "stored": ["Stored"],
     "task": [
         "IGNORED",
         "Batch",

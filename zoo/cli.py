@@ -11,7 +11,7 @@ import typer
 from zoo import registry
 from zoo.errors import ZooError
 
-Kind = Literal["mixers", "positions", "channels", "blocks", "tasks"]
+Kind = Literal["mixers", "positions", "channels", "blocks", "tasks", "data"]
 
 
 def main() -> None:

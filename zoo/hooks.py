@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from zoo.channel import Channel
     from zoo.mixer import Mixer
     from zoo.position import Position
+    from zoo.source import Source
     from zoo.task import Task
 
 GROUP = "zoo.plugins"
@@ -49,6 +50,12 @@ def zoo_blocks() -> "Mapping[str, type[Block] | str]":
 @hookspec
 def zoo_tasks() -> "Mapping[str, type[Task] | str]":
     """Name -> class. Keyword arguments become ``task.*`` options; a suite is `suite/task`."""
+    return {}
+
+
+@hookspec
+def zoo_data() -> "Mapping[str, Source | str]":
+    """Name -> source, an instance: what `zoo data fetch NAME` brings."""
     return {}
 
 

@@ -7,8 +7,8 @@ from zoo.errors import ZooError
 SLUG = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 RESERVED = {"con", "prn", "aux", "nul", *(f"{p}{i}" for p in ("com", "lpt") for i in range(1, 10))}
 
-COMMANDS = frozenset({"run", "list", "check", "sample", "new", "plugins", "doctor"})
-RESERVED_NAMES = COMMANDS | {"hybrid", "auto"}
+COMMANDS = frozenset({"run", "list", "check", "sample", "new", "data", "plugins", "doctor"})
+RESERVED_NAMES = COMMANDS | {"hybrid", "auto", "downloads"}
 """Words of the core's own, which no plugin can take."""
 
 

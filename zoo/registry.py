@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
 import pluggy
 
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from zoo.channel import Channel
     from zoo.mixer import Mixer
     from zoo.position import Position
+    from zoo.source import Source
     from zoo.task import Task
 
 T = TypeVar("T")
 
 
 class Offer(NamedTuple):
-    """One name on a shelf: the plugin that brought it and the class, or where the class is."""
+    """One name on a shelf: the plugin that brought it and the item, or where the item is."""
 
     plugin: str
     item: Any
@@ -37,12 +38,14 @@ class Problem(NamedTuple):
 
 
 @dataclass
-class Shelf(Mapping[str, type[T]], Generic[T]):
-    """Everything of one kind, by name; a class is imported when it is taken."""
+class Shelf(Mapping[str, T], Generic[T]):
+    """Everything of one kind, by name; an item is imported when it is taken."""
 
     kind: str
     contract: str
     """`module:Class` of the contract in the core."""
+    holds: Literal["classes", "instances"] = "classes"
+    """What an item is to the contract."""
     offers: dict[str, Offer] = field(default_factory=dict)
     clashes: dict[str, str] = field(default_factory=dict)
 
@@ -54,7 +57,7 @@ class Shelf(Mapping[str, type[T]], Generic[T]):
         else:
             self.offers[name] = Offer(plugin, item)
 
-    def __getitem__(self, name: str) -> type[T]:
+    def __getitem__(self, name: str) -> T:
         if name in self.clashes:
             raise ZooError(
                 f"{self.clashes[name]} both offer the {self.kind} {name!r}; uninstall or rename one"
@@ -62,14 +65,21 @@ class Shelf(Mapping[str, type[T]], Generic[T]):
         if name not in self.offers:
             raise UnknownName(f"no {self.kind} is named {name!r}; {nearest(name, self.offers)}")
         plugin, item = self.offers[name]
-        item = resolve(item, plugin)
+        taken: T = resolve(item, plugin)
         contract = resolve(self.contract, "mixer-zoo")
-        if not (isinstance(item, type) and issubclass(item, contract)):
+        if self.holds == "instances" and not isinstance(taken, contract):
             raise ZooError(
-                f"{plugin} offers {name!r} as a {self.kind}, but {item!r} is no subclass of "
+                f"{plugin} offers {name!r} as a {self.kind}, but {taken!r} is no instance of "
+                f"zoo.{contract.__name__}; offer one"
+            )
+        if self.holds == "classes" and not (
+            isinstance(taken, type) and issubclass(taken, contract)
+        ):
+            raise ZooError(
+                f"{plugin} offers {name!r} as a {self.kind}, but {taken!r} is no subclass of "
                 f"zoo.{contract.__name__}; derive it from that"
             )
-        return item
+        return taken
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self.offers))
@@ -82,7 +92,7 @@ class Shelf(Mapping[str, type[T]], Generic[T]):
 
 
 def resolve(item: Any, plugin: str) -> Any:
-    """A class as it is, or the one that "module:Class" names."""
+    """An item as it is, or the one that "module:name" names."""
     if not isinstance(item, str):
         return item
     module, _, attribute = item.partition(":")
@@ -97,29 +107,32 @@ class Registry:
     """The loaded plugins and what they brought."""
 
     plugins: pluggy.PluginManager
-    mixers: "Shelf[Mixer]" = field(default_factory=lambda: Shelf("mixer", "zoo.mixer:Mixer"))
-    positions: "Shelf[Position]" = field(
+    mixers: "Shelf[type[Mixer]]" = field(default_factory=lambda: Shelf("mixer", "zoo.mixer:Mixer"))
+    positions: "Shelf[type[Position]]" = field(
         default_factory=lambda: Shelf("position", "zoo.position:Position")
     )
-    channels: "Shelf[Channel]" = field(
+    channels: "Shelf[type[Channel]]" = field(
         default_factory=lambda: Shelf("channel", "zoo.channel:Channel")
     )
-    blocks: "Shelf[Block]" = field(default_factory=lambda: Shelf("block", "zoo.block:Block"))
-    tasks: "Shelf[Task]" = field(default_factory=lambda: Shelf("task", "zoo.task:Task"))
+    blocks: "Shelf[type[Block]]" = field(default_factory=lambda: Shelf("block", "zoo.block:Block"))
+    tasks: "Shelf[type[Task]]" = field(default_factory=lambda: Shelf("task", "zoo.task:Task"))
+    data: "Shelf[Source]" = field(
+        default_factory=lambda: Shelf("source", "zoo.source:Source", "instances")
+    )
     commands: dict[str, Offer] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     @property
     def shelves(self) -> "dict[str, Shelf[Any]]":
-        """The shelves by the name of their kind in the plural."""
-        every: list[Shelf[Any]] = [
-            self.mixers,
-            self.positions,
-            self.channels,
-            self.blocks,
-            self.tasks,
-        ]
-        return {f"{shelf.kind}s": shelf for shelf in every}
+        """The shelves by the name of their hook."""
+        return {
+            "mixers": self.mixers,
+            "positions": self.positions,
+            "channels": self.channels,
+            "blocks": self.blocks,
+            "tasks": self.tasks,
+            "data": self.data,
+        }
 
 
 def load() -> Registry:
@@ -166,12 +179,13 @@ def _ask(registry: Registry, plugin: str, module: Any) -> None:
             continue
         (implementation,) = [i for i in caller.get_hookimpls() if i.plugin_name == plugin]
         offered: Any = implementation.function()
-        kind = caller.name.removeprefix("zoo_")
+        door = caller.name.removeprefix("zoo_")
+        kind = registry.shelves[door].kind if door in registry.shelves else "command"
         for name, item in offered.items():
-            if slug(name, f"{kind[:-1]} offered by {plugin}") in RESERVED_NAMES:
+            if slug(name, f"{kind} offered by {plugin}") in RESERVED_NAMES:
                 raise ZooError(f"the name {name!r} is the zoo's own; choose another")
-            if kind != "commands":
-                registry.shelves[kind].put(name, plugin, item)
+            if door != "commands":
+                registry.shelves[door].put(name, plugin, item)
             elif name in registry.commands:
                 raise ZooError(f"{registry.commands[name].plugin} has the command {name!r} already")
             else:

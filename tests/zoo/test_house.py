@@ -7,7 +7,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 FLOORS = [
     {"errors", "identity"},
-    {"names", "record", "kernel"},
+    {"names", "record", "kernel", "advance", "source"},
+    {"stored"},
+    {"download"},
     {"ops"},
     {"mixer", "position"},
     {"channel", "nn"},
