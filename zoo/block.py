@@ -4,11 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
 
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from zoo.channel import Channel
 from zoo.mixer import Flops, Mixer, State
+from zoo.nn import real_positions
 
 
 class Block(nn.Module, ABC):
@@ -26,15 +27,22 @@ class Block(nn.Module, ABC):
 
     @abstractmethod
     def layer(
-        self, x: Float[Tensor, "... d"], mix: Callable[[Tensor], Tensor]
+        self,
+        x: Float[Tensor, "... d"],
+        mix: Callable[[Tensor], Tensor],
+        real: Bool[Tensor, "b l"] | None = None,
     ) -> Float[Tensor, "... d"]:
-        """The whole layer; ``mix`` stands for the mixer, ``self.channel`` for itself."""
+        """The whole layer; ``mix`` stands for the mixer, ``self.channel`` for itself.
+
+        ``real`` says which positions are no padding, for what looks across the batch; None: all.
+        """
 
     def forward(
         self, x: Float[Tensor, "b l d"], lengths: Int[Tensor, " b"] | None = None
     ) -> Float[Tensor, "b l d"]:
         """All positions at once."""
-        return self.layer(x, lambda z: self.mixer(z, lengths))
+        real = None if lengths is None else real_positions(lengths, x)
+        return self.layer(x, lambda z: self.mixer(z, lengths), real)
 
     def step(self, x: Float[Tensor, "b d"], state: State) -> tuple[Float[Tensor, "b d"], State]:
         """One token; the state is the mixer's."""

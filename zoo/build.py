@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from zoo.bidirectional import Bidirectional
 from zoo.block import Block
 from zoo.config import HYBRID
 from zoo.errors import ZooError
@@ -59,7 +60,9 @@ class Builder:
         return block
 
     def mixer(self, entry: Mapping[str, Any], dim: int, **where: int) -> Mixer:
-        """One layer's mixer, given a position of its own if that acts inside it."""
+        """One layer's mixer, given a position of its own if that acts inside it; where it is
+        causal only and must not be, two of it.
+        """
         cls, name = (
             self.registry.mixers[entry["name"]],
             position_of(self.registry, self.config, entry),
@@ -72,9 +75,14 @@ class Builder:
                 f"it can take {', '.join(able)}"
             )
         inside = place in cls.positions and place in ("query_key", "score")
-        context = {"position": self.position(name) if inside else None, "causal": self.causal}
-        context["max_length"] = self.task.max_length
-        return cls(dim, **given(cls, **context, **where), **arguments(cls, "mixer", entry))
+        wrapped = not self.causal and "bidirectional" not in cls.directions
+        context = {
+            "position": self.position(name) if inside else None,
+            "causal": self.causal or wrapped,
+            "max_length": self.task.max_length,
+        }
+        more = {**given(cls, **context, **where), **arguments(cls, "mixer", entry)}
+        return Bidirectional(cls(dim, **more), cls(dim, **more)) if wrapped else cls(dim, **more)
 
     def position(self, name: str) -> Any:
         """(dim, heads) -> the position of this name."""

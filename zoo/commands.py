@@ -61,13 +61,16 @@ def sample(
     task = task_of(registry, words)
     task.prepare()
     batch = task.train_batch(0, 0, count) if split == "train" else next(task.batches(split, count))
-    for row in range(min(count, len(batch.inputs))):
-        tokens, target = example(batch, row)
-        text = task.text(tokens) if not task.real else ""
+    for which in range(min(count, len(batch.targets))):
+        towers = [sequence(batch, task.towers * which + row) for row in range(task.towers)]
+        target = batch.targets[which]
+        answer: Any = target[: len(towers[0])].tolist() if target.ndim else int(target)
+        text = "" if task.real else "\n  with\n".join(map(task.text, towers))
         if as_json:
-            print(json.dumps({"tokens": tokens, "target": target, "text": text}))
+            tokens = towers if task.towers > 1 else towers[0]
+            print(json.dumps({"tokens": tokens, "target": answer, "text": text}))
         else:
-            shown = target if isinstance(target, int) else task.text([t for t in target if t >= 0])
+            shown = task.text([t for t in answer if t >= 0]) if target.ndim else answer
             print(f"{text}\n  -> {shown}\n")
     return 0
 
@@ -78,24 +81,22 @@ def task_of(registry: Registry, words: Sequence[str]) -> "Task":
         raise ZooError(f"which task? type task=NAME; there is {', '.join(registry.tasks)}")
     # a mixer is needed for a whole config, and has no part in a task: any will do
     anyone = f"mixer={next(iter(registry.mixers))}"
-    config, *more = resolve(registry, [*words, anyone], multirun=False)
+    budget = [] if any(word.startswith("budget=") for word in words) else ["budget=smoke"]
+    config, *more = resolve(registry, [*words, *budget, anyone], multirun=False)
     if more:
         raise ZooError(f"{words[0]} is a suite; name one task of it")
-    budget = "smoke" if config["budget"] == "auto" else config["budget"]
     from zoo.options import arguments
 
     cls: Any = registry.tasks[config["task"]["name"]]
-    task: Task = cls(**arguments(cls, "task", config["task"]), budget=budget)
+    task: Task = cls(**arguments(cls, "task", config["task"]), budget=config["budget"])
     return task
 
 
-def example(batch: "Batch", row: int) -> tuple[list[Any], Any]:
-    """Tokens and target of one row, without the padding; IGNORED targets are -100."""
+def sequence(batch: "Batch", row: int) -> list[Any]:
+    """The tokens of one row, without the padding."""
     length = batch.inputs.shape[1] if batch.lengths is None else int(batch.lengths[row])
-    target = batch.targets[row]
-    return batch.inputs[row, :length].tolist(), (
-        int(target) if target.ndim == 0 else target[:length].tolist()
-    )
+    tokens: list[Any] = batch.inputs[row, :length].tolist()
+    return tokens
 
 
 def doctor(registry: Registry) -> int:

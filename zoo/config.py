@@ -4,7 +4,8 @@ Hydra's grammar and compose API do the work; every mistake is caught before them
 answers advise `+key`, accept wrong types and suggest nothing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from inspect import Parameter
 from itertools import product
 from threading import Lock
@@ -21,11 +22,11 @@ from omegaconf import OmegaConf
 
 from zoo.errors import ZooError, nearest
 from zoo.keys import RunConfig
-from zoo.options import GIVEN, check, defaults, options
+from zoo.options import GIVEN, arguments, check, defaults, options
 from zoo.registry import Registry, Shelf
 
 GROUPS = {"task": None, "mixer": None, "position": "auto", "channel": "mlp", "block": "prenorm"}
-"""Config group -> what is taken when the user names none."""
+"""Config group -> what is taken when neither the user nor the task's protocol names one."""
 HYBRID = "hybrid"
 
 COMPOSING = Lock()
@@ -128,31 +129,90 @@ def suite(tasks: Mapping[str, Any], name: str) -> list[str]:
 
 
 def complete(registry: Registry, cell: dict[str, Any]) -> dict[str, Any]:
-    """One cell of the grid, validated against signatures and filled with their defaults."""
-    names = {group: str(cell.get(group) or default) for group, default in GROUPS.items()}
-    hybrid = names["mixer"] == HYBRID
-    if names["position"] == "auto" and not hybrid:
-        names["position"] = registry.mixers[names["mixer"]].default_position
-        _on_shelf(registry, "position", names["position"])
+    """One cell of the grid, made whole: the classes' defaults under what the task's protocol
+    prescribes under what the user typed, all of it checked.
+    """
+    hybrid = cell["mixer"] == HYBRID
     if bool(cell.get("pattern")) != hybrid:
         raise ZooError("a hybrid is mixer=hybrid and pattern=[mamba,mamba,attention], both")
+    hints = get_type_hints(RunConfig, include_extras=True)
+    hints = {key: hint for key, hint in hints.items() if key not in GROUPS}
+    plain_keys = {k: check(k, hints[k], v) for k, v in cell.items() if k in hints}
+    ground = settle(plain_keys)
+    task = {"task": registry.tasks[cell["task"]]}
+    mine = {k: option(task, cell, k, v) for k, v in cell.items() if k.startswith("task.")}
+    prescribed = partial(prescribe, task["task"], mine, ground["budget"])
+    if hybrid:
+        plain_keys["pattern"] = [
+            layer(registry, entry, prescribed) for entry in plain_keys["pattern"]
+        ]
+    first = plain_keys["pattern"][0]["name"] if hybrid else cell["mixer"]
+    words = prescribed(registry.mixers[first])
+    names = {
+        group: str(cell.get(group) or words.get(group) or default)
+        for group, default in GROUPS.items()
+    }
+    if names["position"] == "auto" and not hybrid:
+        names["position"] = registry.mixers[names["mixer"]].default_position
+    _on_shelf(registry, "position", names["position"])
     classes = {
         group: registry.shelves[f"{group}s"][name]
         for group, name in names.items()
         if name not in ("auto", HYBRID)
     }
-    hints = get_type_hints(RunConfig, include_extras=True)
-    checked = {
-        key: check(key, hints[key], value) if key in hints else option(classes, names, key, value)
+    checked = {**ground, **plain_keys} | {
+        key: option(classes, names, key, value)
         for key, value in cell.items()
-        if key not in GROUPS
+        if key not in GROUPS and key not in hints
     }
-    if hybrid:
-        checked["pattern"] = [layer(registry, entry) for entry in checked["pattern"]]
-    config = _compose(classes, checked)
+    fitting = {
+        key: value
+        for key, value in words.items()
+        if fits(key, words, names, classes) and key not in checked
+    }
+    config = _compose(classes, fitting | checked)
     for group, name in names.items():
         config[group] = {"name": name, **(config[group] or {})}
     return config
+
+
+def settle(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Device, budget and precision, where the user leaves them to the machine."""
+    import torch  # not before the words have been found good
+
+    here = torch.cuda.is_available()
+    device = given.get("device", "auto")
+    if device == "cuda" and not here:
+        raise ZooError(
+            "device=cuda: torch sees no CUDA device; type device=cpu or see `zoo doctor`"
+        )
+    decided = {"device": ("cuda" if here else "cpu") if device == "auto" else device}
+    cuda = decided["device"] == "cuda"
+    for key, value in (
+        ("budget", "gpu" if cuda else "cpu"),
+        ("precision", "bf16" if cuda else "32"),
+    ):
+        decided[key] = value if given.get(key, "auto") == "auto" else given[key]
+    return decided
+
+
+def prescribe(task: Any, mine: Mapping[str, Any], budget: str, mixer: Any) -> Mapping[str, Any]:
+    """What the task's protocol puts around a mixer; ``mine`` are the task's options as typed."""
+    _all_given({"task": task}, mine)
+    own = {key.partition(".")[2]: value for key, value in mine.items()}
+    entry = {**defaults(task, "task"), **own}
+    words: Mapping[str, Any] = task(**arguments(task, "task", entry), budget=budget).backbone(mixer)
+    return words
+
+
+def fits(
+    key: str, words: Mapping[str, Any], names: Mapping[str, str], classes: Mapping[str, Any]
+) -> bool:
+    """Has the class that was taken this option, and was it taken as the protocol had it?"""
+    group, dot, name = key.partition(".")
+    if not dot or group not in classes or name not in options(classes[group], group):
+        return False
+    return group == "mixer" or names[group] == words.get(group, GROUPS[group])
 
 
 def option(classes: Mapping[str, Any], names: Mapping[str, str], key: str, value: Any) -> Any:
@@ -167,7 +227,9 @@ def option(classes: Mapping[str, Any], names: Mapping[str, str], key: str, value
     return check(key, known[name][0], value)
 
 
-def layer(registry: Registry, entry: Any) -> dict[str, Any]:
+def layer(
+    registry: Registry, entry: Any, prescribed: Callable[[Any], Mapping[str, Any]]
+) -> dict[str, Any]:
     """One entry of a hybrid's pattern, `mamba` or {attention: {heads: 2}}, made whole."""
     name: Any = entry
     own: Any = {}
@@ -178,23 +240,28 @@ def layer(registry: Registry, entry: Any) -> dict[str, Any]:
             f"pattern entry {entry!r}: write a mixer's name or {{name:{{option:value}}}}"
         )
     _on_shelf(registry, "mixer", name)
-    cls = {"mixer": registry.mixers[name]}
-    mine = {key: option(cls, {"mixer": name}, f"mixer.{key}", v) for key, v in own.items()}
-    return {"name": name, **defaults(cls["mixer"], "mixer"), **mine}
+    cls, names = {"mixer": registry.mixers[name]}, {"mixer": name}
+    words = prescribed(cls["mixer"])
+    theirs = {k.partition(".")[2]: v for k, v in words.items() if fits(k, words, names, cls)}
+    mine = {key: option(cls, names, f"mixer.{key}", v) for key, v in own.items()}
+    return {"name": name, **defaults(cls["mixer"], "mixer"), **theirs, **mine}
+
+
+def _all_given(classes: Mapping[str, Any], checked: Mapping[str, Any]) -> None:
+    """Raises ZooError for an option that has no default and no value."""
+    for group, cls in classes.items():
+        for name, (_, default) in options(cls, group).items():
+            key = f"{group}.{name}"
+            if default is Parameter.empty and key not in checked:
+                raise ZooError(f"{key} has no default; type {key}=VALUE")
 
 
 def _compose(classes: Mapping[str, Any], checked: Mapping[str, Any]) -> dict[str, Any]:
     """Defaults of the chosen classes under the checked values, by Hydra."""
     store = ZenStore("zoo", overwrite_ok=True)
     store(builds(RunConfig, populate_full_signature=True), name="run")
+    _all_given(classes, checked)
     for group, cls in classes.items():
-        missing = [
-            f"{group}.{name}"
-            for name, (_, default) in options(cls, group).items()
-            if default is Parameter.empty and f"{group}.{name}" not in checked
-        ]
-        if missing:
-            raise ZooError(f"{missing[0]} has no default; type {missing[0]}=VALUE")
         entry = builds(
             cls,
             populate_full_signature=True,

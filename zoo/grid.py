@@ -29,6 +29,8 @@ class Summary:
 
     ok: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
+    """Runs that were not started, since their data is not here, and what to type."""
     failed: dict[str, str] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
     signum: int | None = None
@@ -43,8 +45,10 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """0 when all is well, 128 + n when signal n ended the grid, else 1."""
-        return 128 + self.signum if self.signum else int(bool(self.failed))
+        """0 when all is well, 128 + n when signal n ended the grid, 3 where only data lacked."""
+        if self.signum:
+            return 128 + self.signum
+        return 1 if self.failed else DataError.exit_code if self.missing else 0
 
 
 def run_grid(plans: Sequence[Plan], runs: Path) -> Summary:
@@ -71,6 +75,9 @@ def run_grid(plans: Sequence[Plan], runs: Path) -> Summary:
                 continue
             if done:
                 summary.add(one.name, done, summary.skipped)
+                continue
+            if lacks := one.task.missing():
+                summary.missing[one.name] = lacks
                 continue
             print(f"[{number}/{len(plans)}] {one.name}", file=sys.stderr, flush=True)
             child = context.Process(target=_work, args=(one.config, one.run_id, runs))

@@ -21,17 +21,22 @@ class RunConfig:
     """Mixers cycled over depth when mixer=hybrid, as [mamba,mamba,{attention:{heads:2}}]."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     budget: Literal["auto", "smoke", "cpu", "gpu", "paper"] = "auto"
-    direction: Literal["auto", "causal", "bidirectional"] = "auto"
-    match: str = ""
-    """params:200k, flops:3M (per token) or state:4k: solve the width for this size."""
+    direction: Literal["auto", "causal", "bidirectional", "wrapped"] = "auto"
+    """`wrapped` is bidirectional with two of each mixer that is causal only, one each way."""
+    match: str | None = None
+    """params:200k, flops:3M (per token) or state:4k: solve the width for this size; none: do not.
+    Where neither it nor dim is given the task's recipe may ask for one.
+    """
     dim: Annotated[int, Field(gt=0, le=65_536)] | None = None
     depth: Annotated[int, Field(gt=0, le=4_096)] | None = None
     steps: PositiveInt | None = None
     batch_size: PositiveInt | None = None
     lr: PositiveFloat | None = None
     weight_decay: NonNegativeFloat | None = None
-    warmup: Annotated[float, Field(ge=0, le=1)] | None = None
-    schedule: Literal["cosine", "constant"] | None = None
+    warmup: Annotated[float, Field(ge=0, le=10)] | None = None
+    schedule: Literal["cosine", "constant", "linear", "rsqrt"] | None = None
+    beta2: Annotated[float, Field(gt=0, lt=1)] | None = None
+    decay: Literal["matrices", "all"] | None = None
     clip: NonNegativeFloat | None = None
     evaluate_every: PositiveInt | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"

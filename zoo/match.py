@@ -14,7 +14,7 @@ TOLERANCE = 0.01
 WIDEST = 16_384
 MEASURES: Mapping[str, Callable[[Backbone, int], float]] = {
     "params": lambda model, _: sum(p.numel() for p in model.parameters()),
-    "flops": lambda model, length: model.flops(1, length).total / length,
+    "flops": lambda model, length: model.flops_per_token(length),
     "state": lambda model, length: model.state_size(length),
 }
 """params; flops per token of a forward pass at the task's length; numbers of state there."""
@@ -26,7 +26,7 @@ def target(text: str) -> tuple[str, float]:
     """`params:200k` as ("params", 200000.0); raises ZooError."""
     found = re.fullmatch(r"(\w+):(\d+(?:\.\d+)?)([kmgb]?)", text.lower())
     if not found or found[1] not in MEASURES or not float(found[2]):
-        raise ZooError(f"match={text}: write params:200k, flops:3M or state:4k")
+        raise ZooError(f"match={text}: write params:200k, flops:3M, state:4k or none")
     return found[1], float(found[2]) * UNITS[found[3]]
 
 

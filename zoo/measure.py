@@ -124,20 +124,20 @@ def flops_per_token(plan: Plan) -> FlopsPart:
     length = plan.task.length
     with torch.device("meta"):
         model = plan.build().eval()
-    inputs = example(model, (1, length))
+    inputs = example(model, (model.towers, length))
     with _Uncounted() as uncounted, FlopCounterMode(display=False) as counter:
         model(inputs)
     return FlopsPart(
-        closed_form=model.flops(1, length).total / length,
-        counted=counter.get_total_flops() / length,
+        closed_form=model.flops_per_token(length),
+        counted=counter.get_total_flops() / inputs.shape[:2].numel(),
         uncounted=sorted(uncounted.names),
     )
 
 
 @torch.no_grad()
 def forward_ms(model: Backbone, length: int, precision: str) -> Spread:
-    """Median and interquartile range of one forward pass of one sequence, in milliseconds."""
-    inputs = example(model, (1, length))
+    """Median and interquartile range of one forward pass of one example, in milliseconds."""
+    inputs = example(model, (model.towers, length))
     timer = Timer(
         "model(inputs)",
         globals={"model": model, "inputs": inputs},

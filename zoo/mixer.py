@@ -52,6 +52,8 @@ class Mixer(nn.Module, ABC):
     """The places (see ``zoo.Position.place``) where a position may act with this mixer."""
     default_position: ClassVar[str] = "none"
     """The position used when the user names none."""
+    owns_channel: ClassVar[bool] = False
+    """Whether the layer mixes channels itself, behind a gate, so that it is also stacked alone."""
     kernels: ClassVar[tuple[Kernel, ...]] = ()
     """Fastest first; the last one runs everywhere. Empty: there is only one way."""
     known_failures: ClassVar[Mapping[str, str]] = {}

@@ -1,6 +1,7 @@
 """Inputs to logits: embedding, blocks, norm, the task's head. The same trunk for every mixer."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -34,7 +35,7 @@ class Backbone(nn.Module):
     ) -> None:
         super().__init__()
         self.dim = dim
-        self.real = task.real
+        self.real, self.towers = task.real, task.towers
         self.embed = nn.Linear(task.inputs, dim) if task.real else nn.Embedding(task.inputs, dim)
         self.position = position if isinstance(position, EmbeddingPosition) else None
         self.blocks = nn.ModuleList(blocks(dim, layer, depth) for layer in range(depth))
@@ -87,29 +88,36 @@ class Backbone(nn.Module):
             total += block.flops(batch, length)
         return total
 
+    def flops_per_token(self, length: int) -> float:
+        """Of a forward pass over one example, both of its sequences if it is a pair."""
+        return self.flops(self.towers, length).total / (self.towers * length)
+
     def state_size(self, length: int) -> int:
         """Numbers carried per sequence after ``length`` tokens, all layers together."""
         return sum(block.mixer.state_size(length) for block in self.layers)
 
-    def parameter_groups(self, lr: float, weight_decay: float) -> list[dict[str, object]]:
-        """AdamW groups: no decay on vectors (norms, biases) nor embeddings, mixers' own settings.
+    def parameter_groups(
+        self, lr: float, weight_decay: float, decay: Literal["matrices", "all"] = "matrices"
+    ) -> list[dict[str, object]]:
+        """AdamW groups: no decay on vectors (norms, biases) nor embeddings unless on ``all``.
 
         What a mixer asks for by ``parameter_settings`` stands over the general rule; its
         ``lr_scale`` multiplies the learning rate.
         """
+        matrices = decay == "matrices"
         own: dict[int, Mapping[str, float]] = {}
         for module in self.modules():
-            if isinstance(module, nn.Embedding | EmbeddingPosition):
+            if matrices and isinstance(module, nn.Embedding | EmbeddingPosition):
                 own |= {id(p): {"weight_decay": 0.0} for p in module.parameters()}
             if isinstance(module, Mixer):
                 for name, setting in module.parameter_settings().items():
                     own[id(module.get_parameter(name))] = setting
         groups: dict[tuple[tuple[str, float], ...], list[nn.Parameter]] = {}
         for parameter in self.parameters():
-            decay = weight_decay if parameter.ndim > 1 else 0.0
+            decays = parameter.ndim > 1 or not matrices
             asked = dict(own.get(id(parameter), {}))
             scaled = lr * asked.pop("lr_scale", 1.0)
-            setting = {"lr": scaled, "weight_decay": decay, **asked}
+            setting = {"lr": scaled, "weight_decay": weight_decay if decays else 0.0, **asked}
             groups.setdefault(tuple(sorted(setting.items())), []).append(parameter)
         return [{"params": params, **dict(setting)} for setting, params in groups.items()]
 

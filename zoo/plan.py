@@ -54,22 +54,15 @@ def plan(registry: Registry, config: Mapping[str, Any]) -> Plan:
     config = {**config}
     for group in ("task", "mixer"):
         slug(config[group]["name"], group)
-    if config["device"] == "auto":
-        config["device"] = "cuda" if torch.cuda.is_available() else "cpu"
-    elif config["device"] == "cuda" and not torch.cuda.is_available():
-        raise ZooError(
-            "device=cuda: torch sees no CUDA device; type device=cpu or see `zoo doctor`"
-        )
-    if config["budget"] == "auto":
-        config["budget"] = "gpu" if config["device"] == "cuda" else "cpu"
-    if config["precision"] == "auto":
-        config["precision"] = "bf16" if config["device"] == "cuda" else "32"
     task_class: Any = registry.tasks[config["task"]["name"]]
     task: Task = task_class(
         **arguments(task_class, "task", config["task"]), budget=config["budget"]
     )
+    if config["match"] is None and config["dim"] is not None:
+        config["match"] = "none"  # who names a width wants that width
     for key, value in asdict(task.recipe()).items():
         config[key] = value if config[key] is None else config[key]
+    config["match"] = "" if config["match"] == "none" else config["match"]
     config["direction"] = _direction(registry, config, task)
     if config["match"]:
         causal = config["direction"] == "causal"
@@ -90,22 +83,30 @@ def plan(registry: Registry, config: Mapping[str, Any]) -> Plan:
 
 
 def _direction(registry: Registry, config: Mapping[str, Any], task: Task) -> str:
-    """Causal where the task asks for it or a mixer knows no other, else bidirectional."""
-    wanted = config["direction"]
-    names = [layer["name"] for layer in layers(config)]
-    able = {name: registry.mixers[name].directions for name in names}
+    """Causal where the task asks for it or a mixer knows no other, unless that saw nothing.
+
+    Bidirectional with a mixer that is causal only is `wrapped`.
+    """
+    wanted, name = config["direction"], config["task"]["name"]
+    able = {e["name"]: registry.mixers[e["name"]].directions for e in layers(config)}
+    both = all("bidirectional" in directions for directions in able.values())
     if wanted == "auto":
-        both = all("bidirectional" in directions for directions in able.values())
-        wanted = "bidirectional" if both and not task.causal else "causal"
-    if wanted == "bidirectional" and task.causal:
+        wanted = "causal" if task.causal or not (both or task.needs_future) else "bidirectional"
+    if wanted == "causal" and task.needs_future:
         raise ZooError(
-            f"direction=bidirectional: {config['task']['name']} is predicted left to right; "
-            "type direction=causal"
+            f"direction=causal: {name} ({task.protocol}) reads the first position, where a causal "
+            "mixer has seen nothing; type direction=bidirectional"
         )
-    for name, directions in able.items():
-        if wanted not in directions:
-            raise ZooError(f"direction={wanted}: {name} is {' or '.join(sorted(directions))} only")
-    return str(wanted)
+    if wanted != "causal" and task.causal:
+        raise ZooError(
+            f"direction={wanted}: {name} is predicted left to right; type direction=causal"
+        )
+    if wanted != "causal":
+        return "bidirectional" if both else "wrapped"
+    for mixer, directions in able.items():
+        if "causal" not in directions:
+            raise ZooError(f"direction=causal: {mixer} is bidirectional only")
+    return "causal"
 
 
 def run_id(registry: Registry, config: Mapping[str, Any], task: Task) -> str:

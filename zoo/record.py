@@ -33,9 +33,12 @@ class TaskPart(Part):
     """What was asked; two ids are never ranked together."""
 
     name: str
+    """On the shelf; with a colon and more for another data set or form of it."""
     id: str
     protocol: str
     budget: str
+    averages: dict[str, list[str]] = {}
+    """Named means over the suite, as Avg5, and the names of the tasks they are over."""
 
 
 class MixerPart(Part):

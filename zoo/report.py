@@ -21,7 +21,7 @@ def describe(plan: Plan) -> str:
         model = plan.build()
     params = sum(p.numel() for p in model.parameters())
     length = plan.task.length
-    flops = model.flops(1, length).total / length
+    flops = model.flops_per_token(length)
     state = _state(model, length)
     return "\n".join(
         [
@@ -74,34 +74,37 @@ def tell(record: Record, folder: Path) -> str:
 
 
 def summarise(summary: "Summary") -> str:
-    """Counts, the failures by name, and suites averaged within one protocol."""
+    """Counts, the failures by name, what lacks its data, and suites averaged by protocol."""
     lines = [f"failed   {name}: {reason}" for name, reason in summary.failed.items()]
+    lines += [f"missing  {reason}" for reason in dict.fromkeys(summary.missing.values())]
     lines += [f"mean     {line}" for line in aggregates(summary.records)]
     counts = {"ok": summary.ok, "skipped": summary.skipped, "failed": summary.failed}
+    counts |= {"without data": summary.missing} if summary.missing else {}
     lines.append(", ".join(f"{len(names)} {outcome}" for outcome, names in counts.items()))
     return "\n".join(lines)
 
 
 def aggregates(records: list[Record]) -> list[str]:
-    """A suite's mean per mixer, protocol and budget; nothing is averaged over what is missing."""
+    """A suite's means per mixer, protocol and budget; nothing is averaged over what is missing.
+
+    The means are those that have a name, as Avg5, or else one over all the tasks there are.
+    """
     values: dict[tuple[str, ...], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    tasks: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    means: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for record in records:
         suite, slash, _ = record.task.name.rpartition("/")
         metric = record.metrics.get(record.headline)
         if not slash or record.status != "ok" or metric is None or metric.value is None:
             continue
+        for name, tasks in (record.task.averages or {"mean": [record.task.name]}).items():
+            means[suite][name].update(tasks)
         track = (suite, record.task.protocol, record.task.budget, record.headline)
-        tasks[track].add(record.task.name)
         values[*track, record.mixer.name][record.task.name].append(metric.value)
     lines = []
     for (suite, protocol, budget, headline, mixer), by_task in sorted(values.items()):
-        known = tasks[suite, protocol, budget, headline]
-        missing = known - by_task.keys()
-        score = mean(mean(v) for v in by_task.values())
-        total = f"missing {', '.join(sorted(missing))}" if missing else f"{score:.4f}"
-        lines.append(
-            f"{suite} ({protocol}, {budget}) {mixer}: {headline} {total} over {len(by_task)} of "
-            f"{len(known)} installed tasks"
-        )
+        for name, every in means[suite].items():
+            lacking = sorted(every - by_task.keys())
+            score = "" if lacking else f"{mean(mean(by_task[task]) for task in every):.4f}"
+            total = f"none, for lack of {', '.join(lacking)}" if lacking else score
+            lines.append(f"{suite} ({protocol}, {budget}) {mixer}: {headline} {name} {total}")
     return lines

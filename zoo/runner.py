@@ -73,9 +73,12 @@ def finished(plan: Plan, runs: Path, *, force: bool | None = None) -> Record | N
 def execute(plan: Plan, runs: Path) -> tuple[Record, int]:
     """Do the run unless it is done; returns its record and the shell's exit code.
 
-    Raises ZooError when another process is at this very run.
+    Raises ZooError when another process is at this very run, DataError when its data is not here.
     """
     folder = runs / plan.name
+    lacks = plan.task.missing()
+    if lacks and not finished(plan, runs):
+        raise DataError(lacks)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock", timeout=0):
@@ -232,10 +235,11 @@ class _Run:
             status=status,
             failure=failure,
             task=TaskPart(
-                name=config["task"]["name"],
+                name=task.title(config["task"]["name"]),
                 id=task.id,
                 protocol=task.protocol,
                 budget=config["budget"],
+                averages={name: list(tasks) for name, tasks in task.averages.items()},
             ),
             mixer=MixerPart(
                 name=config["mixer"]["name"],

@@ -12,9 +12,11 @@ from torch import Tensor
 
 from zoo.head import Head
 from zoo.identity import digest
+from zoo.mixer import Mixer
 
 Budget = Literal["smoke", "cpu", "gpu", "paper"]
 Split = Literal["train", "valid", "test"]
+Schedule = Literal["cosine", "constant", "linear", "rsqrt"]
 IGNORED = -100
 """A target that is not scored; cross_entropy's own default ignore_index."""
 
@@ -23,7 +25,7 @@ class Batch(NamedTuple):
     """One batch; right-padded, ``lengths`` says where the padding starts."""
 
     inputs: Tensor
-    """(b, l) token ids, or (b, l, f) reals."""
+    """(b, l) token ids, or (b, l, f) reals; of a task of two towers (2 b, ...), pair by pair."""
     targets: Tensor
     """(b,) or (b, l) class ids, IGNORED where nothing is scored."""
     lengths: Tensor | None = None
@@ -69,12 +71,19 @@ class Recipe:
     lr: float
     weight_decay: float = 0.01
     warmup: float = 0.1
-    """Share of the steps in which the learning rate rises linearly."""
-    schedule: Literal["cosine", "constant"] = "cosine"
+    """Share of the steps in which the learning rate rises linearly; above 1 it never arrives."""
+    schedule: Schedule = "cosine"
+    """What follows: down to zero by a cosine or a line, constant, or falling as 1 / sqrt(step)."""
+    beta2: float = 0.999
+    """AdamW's memory of squared gradients."""
+    decay: Literal["matrices", "all"] = "matrices"
+    """What weight decay acts on; in both, what a mixer says of its own parameters stands."""
     clip: float = 1.0
     """Norm to which gradients are clipped; 0 for never."""
     evaluate_every: int = 100
     """Steps between looks at the validation split, where the best step is chosen."""
+    match: str = ""
+    """`params:200k`: the size every mixer gets, unless the user names a size or a width."""
 
 
 class Task(ABC):
@@ -99,6 +108,16 @@ class Task(ABC):
     real: bool = False
     """Whether inputs are (b, l, f) reals rather than token ids."""
     outputs: int
+    towers: int = 1
+    """Rows of a batch that make one example: 2 where a pair of sequences is compared."""
+    needs_future: bool = False
+    """Whether a causal mixer could not see what it is asked for (the first position is read)."""
+    variant: str = ""
+    """What sets this apart from the task that its name promises, as `imdb-train` for a stand-in;
+    the record's name is then `lra/text:imdb-train`.
+    """
+    averages: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Means over a suite that have a name in the literature, and the tasks they are over."""
     max_length: int
     """The longest input it will ever show, test grid included."""
     grid: tuple[int, ...] = ()
@@ -115,6 +134,17 @@ class Task(ABC):
     @abstractmethod
     def head(self, dim: int) -> Head:
         """Features (b, l, dim) to logits."""
+
+    def backbone(self, mixer: type[Mixer]) -> Mapping[str, Any]:
+        """What the protocol puts around this mixer, as the words of `zoo run`, where users are
+        silent: {"block": "postnorm", "block.dropout": 0.1, "mixer.heads": 8}. An option that the
+        class does not have, or of a class the user replaced, is left out.
+        """
+        return {}
+
+    def missing(self) -> str | None:
+        """Why the data is not here and what to type to get it; None when it can be had."""
+        return None
 
     def prepare(self) -> None:  # noqa: B027 - most tasks have nothing to prepare
         """Generate or load what the splits need; raises DataError. Called once before any batch."""
@@ -146,6 +176,10 @@ class Task(ABC):
         rule = {"select": "best validation headline", "headline": self.headline}
         whole = {"protocol": self.protocol, "budget": self.budget, "version": self.version}
         return digest({"class": type(self).__name__, **whole, **rule, **self.identity()})[:12]
+
+    def title(self, name: str) -> str:
+        """What its records are called: the ``name`` on the shelf, and the variant after a colon."""
+        return f"{name}:{self.variant}" if self.variant else name
 
     def provenance(self) -> Mapping[str, str | None]:
         """``name``, ``sha256`` and ``source`` of the data, for the record."""

@@ -2,9 +2,9 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from math import cos, pi
+from math import cos, pi, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from zoo.model import Backbone
 from zoo.plan import Plan
 from zoo.progress import Progress
 from zoo.signals import Stop
-from zoo.task import Batch, Recipe, Task
+from zoo.task import Batch, Recipe, Schedule, Task
 
 LOGGERS = {
     "csv": "CSVLogger",
@@ -63,10 +63,10 @@ class Trainee(L.LightningModule):
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), gradient_clip_val)
 
     def configure_optimizers(self) -> Any:
-        """AdamW; warm-up, then cosine to zero or constant."""
+        """AdamW; warm-up, then the recipe's schedule."""
         recipe = self.recipe
-        groups = self.model.parameter_groups(recipe.lr, recipe.weight_decay)
-        optimizer = torch.optim.AdamW(groups, lr=recipe.lr, fused=True)
+        groups = self.model.parameter_groups(recipe.lr, recipe.weight_decay, recipe.decay)
+        optimizer = torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, recipe.beta2), fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: rate(recipe, k))
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
@@ -76,9 +76,14 @@ def rate(recipe: Recipe, step: int) -> float:
     warmup = recipe.warmup * recipe.steps
     if step < warmup:
         return (step + 1) / (warmup + 1)
-    if recipe.schedule == "constant":
-        return 1.0
-    return 0.5 * (1 + cos(pi * (step - warmup) / max(1.0, recipe.steps - warmup)))
+    done = (step - warmup) / max(1.0, recipe.steps - warmup)
+    falls: Mapping[Schedule, Callable[[], float]] = {
+        "constant": lambda: 1.0,
+        "linear": lambda: 1 - done,
+        "cosine": lambda: 0.5 * (1 + cos(pi * done)),
+        "rsqrt": lambda: sqrt((warmup + 1) / (step + 1)),
+    }
+    return falls[recipe.schedule]()
 
 
 @dataclass

@@ -2,14 +2,39 @@
 
 from typing import Literal
 
-from torch import nn
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
 
-Norm = Literal["rms", "layer"]
+Norm = Literal["rms", "layer", "batch"]
+EPS = 1e-5
+"""One small eps for all: RMSNorm's own default is the precision, 0.008 in bfloat16."""
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Each feature normed over all tokens of the batch, in training; by their running mean and
+    variance after it, so that a token's norm then depends on nothing else (Ioffe and Szegedy 2015,
+    arXiv:1502.03167). Padding is counted in neither.
+    """
+
+    def forward(
+        self, x: Float[Tensor, "... d"], real: Bool[Tensor, "b l"] | None = None
+    ) -> Float[Tensor, "... d"]:
+        if real is None or not self.training:
+            normed: Tensor = super().forward(x.flatten(0, -2)).view(x.shape)
+            return normed
+        return x.masked_scatter(real[..., None], super().forward(x[real]))
 
 
 def build(norm: Norm, dim: int) -> nn.Module:
-    """RMSNorm (Zhang and Sennrich 2019) or LayerNorm (Ba et al. 2016), with a learned scale.
-
-    One small eps for both: RMSNorm's own default is the precision, 0.008 in bfloat16.
+    """RMSNorm (Zhang and Sennrich 2019), LayerNorm (Ba et al. 2016) or BatchNorm, with a learned
+    scale.
     """
-    return nn.RMSNorm(dim, eps=1e-5) if norm == "rms" else nn.LayerNorm(dim, eps=1e-5)
+    if norm == "batch":
+        return BatchNorm(dim, eps=EPS)
+    return nn.RMSNorm(dim, eps=EPS) if norm == "rms" else nn.LayerNorm(dim, eps=EPS)
+
+
+def normed(norm: nn.Module, x: Tensor, real: Tensor | None) -> Tensor:
+    """``norm(x)``, told what is no padding if it asks."""
+    y: Tensor = norm(x, real) if isinstance(norm, BatchNorm) else norm(x)
+    return y

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Annotated
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from pydantic import Field
 from torch import Tensor, nn
 
 import zoo
-from zoo_block.norm import Norm, build
+from zoo_block.norm import Norm, build, normed
 
 
 class PostNorm(zoo.Block):
@@ -31,9 +31,12 @@ class PostNorm(zoo.Block):
         self.dropout = nn.Dropout(dropout)
 
     def layer(
-        self, x: Float[Tensor, "... d"], mix: Callable[[Tensor], Tensor]
+        self,
+        x: Float[Tensor, "... d"],
+        mix: Callable[[Tensor], Tensor],
+        real: Bool[Tensor, "b l"] | None = None,
     ) -> Float[Tensor, "... d"]:
-        x = self.after_mixer(x + self.dropout(mix(x)))
+        x = normed(self.after_mixer, x + self.dropout(mix(x)), real)
         if not self.channel.empty:
-            x = self.after_channel(x + self.dropout(self.channel(x)))
+            x = normed(self.after_channel, x + self.dropout(self.channel(x)), real)
         return x

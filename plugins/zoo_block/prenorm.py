@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Annotated
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from pydantic import Field
 from torch import Tensor, nn
 
 import zoo
-from zoo_block.norm import Norm, build
+from zoo_block.norm import Norm, build, normed
 
 
 class PreNorm(zoo.Block):
@@ -31,9 +31,12 @@ class PreNorm(zoo.Block):
         self.dropout = nn.Dropout(dropout)
 
     def layer(
-        self, x: Float[Tensor, "... d"], mix: Callable[[Tensor], Tensor]
+        self,
+        x: Float[Tensor, "... d"],
+        mix: Callable[[Tensor], Tensor],
+        real: Bool[Tensor, "b l"] | None = None,
     ) -> Float[Tensor, "... d"]:
-        x = x + self.dropout(mix(self.before_mixer(x)))
+        x = x + self.dropout(mix(normed(self.before_mixer, x, real)))
         if not self.channel.empty:
-            x = x + self.dropout(self.channel(self.before_channel(x)))
+            x = x + self.dropout(self.channel(normed(self.before_channel, x, real)))
         return x

@@ -21,6 +21,7 @@ class Layer(zoo.Mixer):
     """
 
     family = "ssm"
+    owns_channel = True
     directions = frozenset({"causal", "bidirectional"})
     kernels: ClassVar[tuple[zoo.Kernel, ...]] = KERNELS
     system: LTI

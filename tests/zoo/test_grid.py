@@ -1,6 +1,7 @@
 """Many runs by one command: one that dies stops no other, and the same command mends it."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -110,6 +111,5 @@ def test_a_suite_runs_and_averages_within_its_protocol(capsys: pytest.CaptureFix
     words = "task=lm mixer=attention dim=8 depth=1 steps=2 batch_size=2 budget=smoke task.length=32"
     assert invoke(["run", *words.split(), "loggers=[]"]) == 0
     out = capsys.readouterr().out
-    assert "lm (zoo, smoke) attention: bits_per_byte" in out
-    assert "over 1 of 1 installed tasks" in out
+    assert re.search(r"lm \(zoo, smoke\) attention: bits_per_byte mean \d\.\d{4}\n", out)
     assert "1 ok, 0 skipped, 0 failed" in out

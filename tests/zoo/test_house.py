@@ -17,7 +17,7 @@ FLOORS = [
     {"task"},
     {"hooks"},
     {"registry", "options", "keys"},
-    {"model", "config"},
+    {"bidirectional", "model", "config"},
     {"match", "testing", "scaffold", "build"},
     {"plan"},
     {"evaluate", "environment"},

@@ -89,8 +89,10 @@ def test_direction_is_the_tasks_then_the_mixers() -> None:
     assert planned("mixer=mamba", base=listops).config["direction"] == "causal"
     pattern = ["mixer=hybrid", "pattern=[mamba,attention]"]
     assert planned(*pattern, base=listops).config["direction"] == "causal"
-    with pytest.raises(zoo.ZooError, match="mamba is causal only"):
-        planned("mixer=mamba", "direction=bidirectional", base=listops)
+    both = planned("mixer=mamba", "direction=bidirectional", base=listops)
+    assert both.config["direction"] == "wrapped"
+    again = planned("mixer=attention", "direction=wrapped", base=listops)
+    assert again.config["direction"] == "bidirectional"  # nothing to wrap
     with pytest.raises(zoo.ZooError, match="predicted left to right"):
         planned("mixer=attention", "direction=bidirectional")
 

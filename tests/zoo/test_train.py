@@ -1,5 +1,6 @@
 """The pieces of training: rate, clipping, batches by step, checkpoints."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,35 @@ def test_the_rate_rises_linearly_then_falls_as_a_cosine_to_nothing() -> None:
 def test_a_constant_rate_stays() -> None:
     recipe = Recipe(dim=1, depth=1, steps=50, batch_size=1, lr=1.0, warmup=0.0, schedule="constant")
     assert {rate(recipe, step) for step in range(50)} == {1.0}
+
+
+def test_a_line_falls_to_nothing_and_an_inverse_root_by_half_in_four_times_the_steps() -> None:
+    recipe = Recipe(dim=1, depth=1, steps=100, batch_size=1, lr=1.0, warmup=0.1, schedule="linear")
+    assert [rate(recipe, k) for k in (10, 55, 100)] == pytest.approx([1.0, 0.5, 0.0])
+    recipe = replace(recipe, schedule="rsqrt", steps=1000, warmup=0.099)  # full at step 100
+    assert [rate(recipe, k) for k in (99, 399, 899)] == pytest.approx([1.0, 1 / 2, 1 / 3])
+
+
+def test_a_warmup_longer_than_training_never_arrives() -> None:
+    recipe = Recipe(dim=1, depth=1, steps=100, batch_size=1, lr=1.0, warmup=1.6, schedule="rsqrt")
+    assert rate(recipe, 99) == pytest.approx(100 / 161)
+
+
+def test_decay_on_all_reaches_vectors_and_embeddings_but_not_what_a_mixer_keeps_out() -> None:
+    one = planned()
+    model = one.build()
+    kept = {id(model.get_parameter("blocks.0.mixer.A_log"))}
+    for decay, wanted in (("matrices", 0.0), ("all", 0.1)):
+        groups = model.parameter_groups(1e-3, 0.1, decay)  # type: ignore[arg-type]
+        decays = {id(p): g["weight_decay"] for g in groups for p in g["params"]}  # type: ignore[attr-defined]
+        assert decays[id(model.norm.weight)] == decays[id(model.embed.weight)] == wanted
+        assert {decays[p] for p in kept} == {0.0}
+
+
+def test_beta2_is_the_recipes() -> None:
+    one = planned("beta2=0.9")
+    (optimizer,), _ = Trainee(one.build(), one.task, one.recipe).configure_optimizers()
+    assert {group["betas"] for group in optimizer.param_groups} == {(0.9, 0.9)}
 
 
 def test_gradients_are_clipped_by_their_common_norm() -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import zoo
+from zoo_block.norm import build, normed
 from zoo_block.postnorm import PostNorm
 from zoo_block.prenorm import PreNorm
 
@@ -134,3 +135,33 @@ def test_a_norm_in_bfloat16_has_the_same_small_eps() -> None:
     x = torch.full((1, 1, DIM), 0.05)
     narrow = block.bfloat16()(x.bfloat16()).float()
     torch.testing.assert_close(narrow, x + by_hand(x, "rms"), atol=1e-2, rtol=0)
+
+
+def test_a_norm_over_the_batch_counts_tokens_and_no_padding() -> None:
+    norm = build("batch", 3).double()
+    x = torch.randn(4, 5, 3, dtype=torch.float64)
+    lengths = torch.tensor([5, 1, 3, 2])
+    real = zoo.nn.real_positions(lengths, x)
+    x[~real] = torch.nan
+    tokens = x[real]
+    y = normed(norm, x, real)
+    exact = (tokens - tokens.mean(0)) / (tokens.var(0, unbiased=False) + 1e-5).sqrt()
+    torch.testing.assert_close(y[real], exact)
+    torch.testing.assert_close(norm.running_mean, 0.1 * tokens.mean(0))
+    norm.eval()
+    torch.testing.assert_close(normed(norm, x, real)[real], norm(tokens))
+
+
+@pytest.mark.parametrize("cls", [PreNorm, PostNorm])
+def test_batch_norm_after_training_sees_each_token_alone(cls: type[PreNorm | PostNorm]) -> None:
+    block = cls(RunningSum(), Square(), DIM, norm="batch").double()
+    for _ in range(3):
+        block(torch.randn(2, 7, DIM, dtype=torch.float64), torch.tensor([7, 4]))
+    block.eval()
+    x, state = torch.randn(2, 7, DIM, dtype=torch.float64), block.mixer.initial_state(2)
+    wanted = block(x, torch.tensor([7, 4]))
+    for t, token in enumerate(x.unbind(1)):
+        y, state = block.step(token, state)
+        torch.testing.assert_close(y[0], wanted[0, t])
+    alone = block(x[1:, :4])
+    torch.testing.assert_close(alone[0], wanted[1, :4])
