@@ -85,8 +85,7 @@ class Arena(zoo.Task):
         train = self.splits["train"]
         count = len(train.labels)
         if self.setting.shuffle == "batches" and count >= batch_size:
-            first = zoo.epoch_rows(count // batch_size, seed, step, 1).numpy() * batch_size
-            return self.batch(train, first + np.arange(batch_size))
+            return self.batch(train, neighbours(count, seed, step, batch_size))
         return self.batch(train, zoo.epoch_rows(count, seed, step, batch_size).numpy())
 
     def batches(
@@ -132,4 +131,16 @@ class Arena(zoo.Task):
 
     def sizes(self, counts: Mapping[zoo.Split, int]) -> dict[zoo.Split, int]:
         """How many of the ``counts`` examples of each split this budget takes: the first ones."""
-        return sizes(counts, self.budget)
+        return sizes(counts, self.budget, self.setting.length)
+
+
+def neighbours(count: int, seed: int, step: int, batch_size: int) -> Ints:
+    """(batch_size,) rows that follow one another: batches are shuffled, not examples.
+
+    The rows go round without end, cut into batches, so that an epoch's first batch begins where
+    the last one ended; as many batches as an epoch holds are then drawn in a new order.
+    """
+    held = count // batch_size
+    drawn = int(zoo.epoch_rows(held, seed, step, 1))
+    first = (step // held * held + drawn) * batch_size
+    return (first + np.arange(batch_size)) % count

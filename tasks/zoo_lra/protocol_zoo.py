@@ -54,11 +54,23 @@ RECIPES: Mapping[Key, Mapping[zoo.Budget, zoo.Recipe]] = {
         "gpu": Gpu(batch_size=64, steps=10_000),
         "paper": Paper(batch_size=64, steps=100_000),
     },
+    "pathfinder64": {
+        "smoke": Smoke(batch_size=2),
+        "cpu": Cpu(batch_size=4),
+        "gpu": Gpu(batch_size=32),
+        "paper": Paper(batch_size=32, steps=100_000),
+    },
     "pathx": {
         "smoke": Smoke(batch_size=1, steps=10, evaluate_every=5),
         "cpu": Cpu(batch_size=1),
         "gpu": Gpu(batch_size=16),
         "paper": Paper(batch_size=16, steps=100_000),
+    },
+    "pathfinder256": {
+        "smoke": Smoke(batch_size=1, steps=10, evaluate_every=5),
+        "cpu": Cpu(batch_size=1, steps=600, evaluate_every=100),
+        "gpu": Gpu(batch_size=4),
+        "paper": Paper(batch_size=4, steps=100_000),
     },
 }
 """How every mixer is trained; `match` is the size it gets, and `dim` what it has without."""
@@ -81,13 +93,15 @@ def settings(budget: zoo.Budget) -> dict[Key, Setting]:
     recipes = {key: RECIPES[key][budget] for key in RECIPES}
     lengths: dict[Key, int] = {"text": 4096, "retrieval": 4000}
     lengths |= {key: cut[budget] for key, cut in SHORTER.items() if budget in cut}
-    text = partial(Setting, pooling="mean", hidden=(2.0,), tokens="bytes")
+    text = partial(Setting, pooling="mean", hidden=(2.0,), tokens="bytes", splits="own")
     picture = partial(Setting, pooling="mean", hidden=(2.0,))
     return {
         "listops": Setting(recipes["listops"], 2000, pooling="ends", hidden=(2.0,)),
         "text": text(recipes["text"], lengths["text"]),
-        "retrieval": text(recipes["retrieval"], lengths["retrieval"], pair="nli"),
-        "image": picture(recipes["image"], 1024),
+        "retrieval": text(recipes["retrieval"], lengths["retrieval"], pair="nli", splits="given"),
+        "image": picture(recipes["image"], 1024, splits="own"),
         "pathfinder": picture(recipes["pathfinder"], 1024),
+        "pathfinder64": picture(recipes["pathfinder64"], 4096),
         "pathx": picture(recipes["pathx"], 16_384),
+        "pathfinder256": picture(recipes["pathfinder256"], 65_536),
     }

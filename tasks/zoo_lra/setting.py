@@ -7,9 +7,18 @@ from typing import Any, Literal
 import zoo
 from zoo_lra.heads import Pair, Pooling
 
-Key = Literal["listops", "text", "retrieval", "image", "pathfinder", "pathx"]
+Key = Literal[
+    "listops",
+    "text",
+    "retrieval",
+    "image",
+    "pathfinder",
+    "pathfinder64",
+    "pathx",
+    "pathfinder256",
+]
 Text = Literal["", "bytes", "characters"]
-Splits = Literal["", "own", "validation is test", "sequential", "random"]
+Splits = Literal["given", "own", "validation is test", "sequential", "random"]
 
 
 @dataclass(frozen=True)
@@ -27,11 +36,15 @@ class Setting:
     cls: bool = False
     """Whether a token of its own stands before every sequence, to be read by the head."""
     tokens: Text = ""
-    """How text becomes tokens: bytes, or characters that are frequent enough, and an end."""
+    """How text becomes tokens: bytes, or characters that are frequent enough."""
+    end: bool = False
+    """Whether an end token follows every text or expression; ``length`` counts it."""
     scale: tuple[float, float] | None = None
     """Of pixels as floats: what is taken from 0..1, and what the rest is divided by."""
-    splits: Splits = "own"
-    """The rule by which examples are train, valid or test, where there are several."""
+    splits: Splits = "given"
+    """Which examples are train, valid or test: as the data set says; a validation split of our
+    own; the test split for both; the images cut in their order, or shuffled with seed 42.
+    """
     shuffle: Literal["examples", "batches"] = "examples"
     """What every epoch draws anew; `batches` always hold the same examples together."""
     heads: int | None = None
@@ -51,7 +64,6 @@ class Setting:
         if self.heads and not mixer.owns_channel:
             words["mixer.heads"] = self.heads
         if self.alone and mixer.owns_channel:
-            words = {word: said for word, said in words.items() if not word.startswith("channel")}
             words["channel"] = "none"
         return words
 
@@ -62,6 +74,7 @@ class Setting:
             "length": self.length,
             "cls": self.cls,
             "tokens": self.tokens,
+            "end": self.end,
             "scale": self.scale,
             "splits": self.splits,
             "shuffle": self.shuffle,
