@@ -14,6 +14,12 @@ NARROWEST = 16
 LONG = 8192
 """Tokens from which on `smoke` takes a tenth of the examples and a quarter of the steps."""
 
+NAMES: Mapping[Key, str] = {
+    "pathx": "Path-X (Pathfinder of 128 x 128)",
+    "pathfinder64": "Pathfinder of 64 x 64",
+    "pathfinder256": "Pathfinder of 256 x 256",
+}
+
 
 @dataclass(frozen=True)
 class Limit:
@@ -62,3 +68,52 @@ def setting(key: Key, protocol: Protocol, budget: zoo.Budget, length: int | None
     settings = prescribed(protocol, budget)
     if key not in settings:
         able = [name for name in get_args(Protocol) if key in prescribed(name, budget)]
+        raise zoo.ZooError(
+            f"task.protocol={protocol} has no {NAMES.get(key, key)}: its authors did not run it; "
+            f"type task.protocol={' or '.join(able)}"
+        )
+    made = settings[key]
+    if protocol != "zoo" and budget != "paper":
+        made = smaller(made, LIMITS[budget], length)
+    return replace(made, length=length or made.length)
+
+
+def smaller(whole: Setting, limit: Limit, length: int | None = None) -> Setting:
+    """The one rule by which budgets below `paper` scale a protocol down.
+
+    Steps, width and depth are cut to the budget's limit, texts to its length, batches to as many
+    examples as its tokens hold, never less than one. The peak learning rate falls with the square
+    root of the batch (Adam's rule); warm-up stays a share of the steps; weight decay, schedule,
+    dropout, norms, pooling and head stay as they are. Heads become the most that leave each at
+    least 16 wide and divide the width. `smoke` takes a quarter of the steps of very long rows.
+    """
+    old = whole.recipe
+    rows = 2 if whole.pair != "none" else 1
+    long = length or (min(whole.length, limit.text) if whole.tokens else whole.length)
+    batch = max(1, min(old.batch_size, limit.tokens // (rows * long)))
+    dim = min(old.dim, limit.width)
+    steps = min(old.steps, limit.steps // 4 if limit.steps < 100 and long > LONG else limit.steps)
+    recipe = replace(
+        old,
+        dim=dim,
+        depth=min(old.depth, limit.depth),
+        steps=steps,
+        batch_size=batch,
+        lr=old.lr * (batch / old.batch_size) ** 0.5,
+        evaluate_every=max(1, steps // limit.looks),
+    )
+    heads = whole.heads and fewer(whole.heads, dim) if dim < old.dim else whole.heads
+    return replace(whole, recipe=recipe, length=long, heads=heads)
+
+
+def fewer(heads: int, dim: int) -> int:
+    """The most heads up to ``heads`` that divide ``dim`` into at least NARROWEST each."""
+    able = (n for n in range(heads, 1, -1) if dim % n == 0 and dim // n >= NARROWEST)
+    return next(able, 1)
+
+
+def sizes(counts: Mapping[zoo.Split, int], budget: zoo.Budget, length: int) -> dict[zoo.Split, int]:
+    """How many of the ``counts`` examples of each split a budget takes."""
+    most = MOST.get(budget, counts)
+    share = 10 if budget == "smoke" and length > LONG else 1
+    return {split: min(count, most[split] // share) for split, count in counts.items()}
