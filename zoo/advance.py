@@ -9,6 +9,8 @@ from typing import Literal, Protocol
 
 EVERY = 10.0
 """Seconds between two plain lines."""
+SHORT = 1.0
+"""Seconds below which nothing is said at the end."""
 Unit = Literal["items", "bytes"]
 
 
@@ -45,7 +47,7 @@ def advancing(
     else:
         lines = _Lines(title, total, start, unit)
         yield lines.advance
-        lines.say()
+        lines.end()
 
 
 class _Lines:
@@ -65,6 +67,11 @@ class _Lines:
                 return
             self.said = now
         self.say()
+
+    def end(self) -> None:
+        """All is done; what took no time needs no line."""
+        if time.monotonic() - self.since >= SHORT:
+            self.say()
 
     def say(self) -> None:
         """Print how far it is."""

@@ -60,6 +60,11 @@ def build(shelves: registry.Registry) -> Any:
     )
     for function in (run, list_, check, sample, new, plugins, doctor):
         app.command(function.__name__.rstrip("_"))(function)
+    folder = typer.Typer(no_args_is_help=True, help="Data sets: what there is, fetch, verify.")
+    folder.command("list")(data_list)
+    folder.command("fetch")(data_fetch)
+    folder.command("verify")(data_verify)
+    app.add_typer(folder, name="data")
     for name, (plugin, item) in sorted(shelves.commands.items()):
         try:
             app.command(name)(registry.resolve(item, plugin))
@@ -163,6 +168,45 @@ def new(
     folder = scaffold.write(name, context.obj.mixers)
     print(f"{folder}: now `pip install -e {folder}`, `zoo check {folder.name}`, `pytest {folder}`")
     return 0
+
+
+def data_list(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> int:
+    """Every data set: is it here, how large is it, where does it come from."""
+    from zoo import data
+
+    return tell(data.listing(context.obj, as_json=as_json))
+
+
+def data_fetch(
+    context: typer.Context,
+    names: Annotated[list[str], typer.Argument(metavar="NAME|GROUP...", show_default=False)],
+    force: Annotated[bool, typer.Option("--force", help="Also what is here already.")] = False,
+) -> int:
+    """Download or generate data; goes on where it was interrupted."""
+    from zoo import data
+
+    return tell(data.fetch(context.obj, names, force=force))
+
+
+def data_verify(
+    context: typer.Context,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME|GROUP...]", show_default=False)
+    ] = None,
+) -> int:
+    """Compare the checksums of all data that is here."""
+    from zoo import data
+
+    return tell(data.verify(context.obj, names or []))
+
+
+def tell(outcome: tuple[str, int]) -> int:
+    """Print the first, return the second."""
+    print(outcome[0])
+    return outcome[1]
 
 
 def doctor(context: typer.Context) -> int:

@@ -7,7 +7,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 FLOORS = [
     {"errors", "identity"},
-    {"names", "record", "kernel", "advance", "source"},
+    {"names", "record", "kernel", "advance", "source", "checksum"},
+    {"manifest", "alone", "web", "packages", "unpack"},
     {"stored"},
     {"download"},
     {"ops"},
@@ -28,7 +29,7 @@ FLOORS = [
     {"runner"},
     {"grid"},
     {"report"},
-    {"commands"},
+    {"commands", "data"},
     {"cli"},
     {"__main__"},
 ]

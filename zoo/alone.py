@@ -1,0 +1,31 @@
+"""One process at a time: the others wait, and say for whom."""
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from zoo.advance import note
+
+
+@contextmanager
+def alone(lock: Path, what: str) -> Iterator[None]:
+    """Context that holds ``lock``; a process that must wait for it says who has it."""
+    from filelock import FileLock, Timeout
+
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    owner = lock.with_name(f"{lock.name}.owner")
+    guard = FileLock(lock)
+    try:
+        guard.acquire(timeout=0)
+    except Timeout:
+        who = owner.read_text(encoding="utf-8") if owner.exists() else "another process"
+        note(f"{what}: {who} is at it; waiting")
+        guard.acquire()
+    try:
+        owner.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        guard.release()

@@ -1,0 +1,205 @@
+"""What `zoo data list`, `fetch` and `verify` do; each returns what to print."""
+
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from zoo.advance import note
+from zoo.errors import DataError, DiskFull, UnknownName, ZooError, nearest
+from zoo.registry import Registry
+from zoo.source import Source, data_folder, sized
+
+Outcome = tuple[str, int]
+"""What to print, and the exit code."""
+
+
+class Failure(NamedTuple):
+    """A source that could not be had."""
+
+    name: str
+    message: str
+    code: int
+
+
+def sources(registry: Registry) -> dict[str, Source]:
+    """Every source by name; one that does not import is said on stderr and left out."""
+    found = {}
+    for name in registry.data:
+        try:
+            found[name] = registry.data[name]
+        except ZooError as error:
+            note(f"zoo: {error}")
+    return found
+
+
+def listing(registry: Registry, *, as_json: bool) -> Outcome:
+    """Every source: is it here, how large is it, whose is it, where does it come from."""
+    every = sources(registry)
+    if as_json:
+        rows = [
+            {
+                "name": name,
+                "title": source.title,
+                "here": source.here(),
+                "size": source.size,
+                "disk": source.disk,
+                "licence": source.licence,
+                "cite": source.cite,
+                "origin": source.origin,
+                "groups": list(source.groups),
+                "instead": list(source.instead),
+                "folder": str(source.folder()),
+                "plugin": registry.data.offers[name].plugin,
+            }
+            for name, source in every.items()
+        ]
+        return json.dumps(rows, indent=1), 0
+    table = [("NAME", "HERE", "SIZE", "FROM", "LICENCE")]
+    for name, source in every.items():
+        size = sized(source.disk if source.size == 0 else source.size)
+        table.append((name, _state(source), size, source.origin, source.licence))
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    lines = ["  ".join(f"{cell:{w}}" for cell, w in zip(row, widths, strict=True)) for row in table]
+    groups = sorted({group for source in every.values() for group in source.groups})
+    words = f"`zoo data fetch NAME` brings one into {data_folder()}"
+    more = f"; groups: {', '.join(groups)}" if groups else ""
+    return "\n".join([*(line.rstrip() for line in lines), "", words + more]), 0
+
+
+def _state(source: Source) -> str:
+    if source.here():
+        return "yes"
+    return "part" if source.folder().exists() else "no"
+
+
+def chosen(every: dict[str, Source], words: Iterable[str]) -> dict[str, bool]:
+    """The sources that names and groups mean, and whether each was asked for by its own name.
+
+    Raises UnknownName with the nearest right one.
+    """
+    groups = {group for source in every.values() for group in source.groups}
+    picked: dict[str, bool] = {}
+    for word in words:
+        if word in every:
+            picked[word] = True
+        elif word in groups:
+            for name, source in every.items():
+                if word in source.groups:
+                    picked.setdefault(name, False)
+        else:
+            raise UnknownName(
+                f"no data is named {word!r}; {nearest(word, every.keys() | groups)}"
+                " (`zoo data list` shows all)"
+            )
+    return picked
+
+
+def fetch(registry: Registry, words: Sequence[str], *, force: bool) -> Outcome:
+    """Bring each in turn; one that fails does not stop the others. Raises DiskFull at once."""
+    every = sources(registry)
+    asked = chosen(every, words)
+    _announce([every[name] for name in asked], force=force)
+    failures: list[Failure] = []
+    queue, seen = list(asked), set(asked)
+    while queue:
+        name = queue.pop(0)
+        failure = _bring(every[name], force=force and name in asked)
+        if failure is None:
+            continue
+        failures.append(failure)
+        others = [other for other in every[name].instead if other in every and other not in seen]
+        if others:
+            note(
+                f"{name}: instead come {', '.join(others)}: other data, so that what is trained on "
+                "them carries another task id"
+            )
+        queue += others
+        seen |= set(others)
+    return _summary(every, asked, failures)
+
+
+def _announce(wanted: Sequence[Source], *, force: bool) -> None:
+    """Say what will come and how large it is. Raises DiskFull when it cannot fit."""
+    coming = [source for source in wanted if force or not source.here()]
+    for source in wanted:
+        note(f"{source.name}: {source.effort if source in coming else 'is here'}")
+    if not coming:
+        return
+    load, disk = sum(s.size or 0 for s in coming), sum(s.disk or 0 for s in coming)
+    unknown = " at least" if any(None in (s.size, s.disk) for s in coming) else ""
+    free = shutil.disk_usage(_standing(data_folder())).free
+    note(
+        f"in all{unknown} {sized(load)} to download and {sized(disk)} on disk in {data_folder()}, "
+        f"where {sized(free)} are free"
+    )
+    if disk > free:
+        raise DiskFull(
+            f"{sized(disk)} do not fit into {data_folder()}, where {sized(free)} are free; free "
+            "some space or point ZOO_DATA to another disk"
+        )
+
+
+def _standing(folder: Path) -> Path:
+    """The folder, or the nearest above it that is there."""
+    folder = folder.absolute()
+    return next(path for path in (folder, *folder.parents) if path.exists())
+
+
+def _bring(source: Source, *, force: bool) -> Failure | None:
+    """Fetch one; whatever goes wrong with it is told and returned."""
+    try:
+        source.fetch(force=force)
+    except KeyboardInterrupt:
+        note(f"{source.name}: stopped; the same command goes on from there")
+        raise
+    except ZooError as error:
+        failure = Failure(source.name, str(error), error.exit_code)
+    except Exception as error:  # a plugin's own fault must not cost the user the other data
+        failure = Failure(source.name, f"{type(error).__name__}: {error}", DataError.exit_code)
+    else:
+        note(f"{source.name}: in {source.folder()}")
+        return None
+    note(f"{source.name}: failed: {failure.message}")
+    return failure
+
+
+def _summary(
+    every: dict[str, Source], asked: dict[str, bool], failures: Sequence[Failure]
+) -> Outcome:
+    """What is here by now, and what to do about the rest.
+
+    A group is served when what stands in for a failed member has come; a source that was asked
+    for by its own name is not.
+    """
+    here = [name for name in asked if name not in {failure.name for failure in failures}]
+    lines = [f"here: {', '.join(here)}"] if here else []
+    code = 0
+    for name, message, its_code in failures:
+        instead = [other for other in every[name].instead if other in every]
+        served = bool(instead) and all(every[other].here() for other in instead)
+        lines.append(f"not here: {name}: {message}")
+        if served:
+            lines.append(f"  instead of it: {', '.join(instead)} (another task id)")
+        lines.append(f"  try again: zoo data fetch {name}; or name your own copy: task.root=FOLDER")
+        if not served or asked.get(name, False):
+            code = max(code, its_code)
+    return "\n".join(lines), code
+
+
+def verify(registry: Registry, words: Sequence[str]) -> Outcome:
+    """Compare the checksums of all that is here, or of what is named."""
+    every = sources(registry)
+    names = chosen(every, words) if words else [n for n in every if every[n].folder().exists()]
+    lines, code = [], 0
+    for name in names:
+        source = every[name]
+        complaints = source.verify() if source.folder().exists() else ["is not here"]
+        if complaints:
+            code = DataError.exit_code
+            lines += [f"{name}: {complaint}" for complaint in complaints]
+            lines.append(f"  mend it: zoo data fetch {name} --force")
+        else:
+            lines.append(f"{name}: whole")
+    return "\n".join(lines or [f"nothing is in {data_folder()} yet"]), code
