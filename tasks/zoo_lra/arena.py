@@ -111,7 +111,8 @@ class Arena(zoo.Task):
         """Right-padded to the longest, CLS before; no lengths where every row is full."""
         before = int(self.setting.cls)
         lengths = np.array([before + len(row) for row in taken], np.int64)
-        wide = before + width if width is not None else -(-int(lengths.max()) // ROUND) * ROUND
+        rounded = -(-int(lengths.max()) // ROUND) * ROUND
+        wide = min(rounded, self.max_length) if width is None else before + width
         inputs = np.full((len(taken), wide), self.vocabulary, np.int64)
         inputs[:, :before] = self.vocabulary + 1
         for row, (tokens, end) in enumerate(zip(taken, lengths.tolist(), strict=True)):

@@ -6,7 +6,11 @@ import pytest
 import torch
 
 import zoo
-from zoo_lra.listops import PADDING, ListOps
+from zoo_lra.listops import END, VOCABULARY, ListOps
+from zoo_lra.protocols import Protocol
+
+PADDING = len(VOCABULARY)
+PROTOCOLS: list[Protocol] = ["tay-repo", "s4"]
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +52,7 @@ def test_batch_is_right_padded_to_a_multiple_of_eight(task: ListOps, batch_size:
 
 
 def test_batches_hold_the_split_in_order_with_its_labels(task: ListOps) -> None:
-    test = task.splits["test"]
+    test = task.expressions["test"]
     labels: list[int] = []
     tokens: list[int] = []
     for batch in task.batches("test", 7):
@@ -145,6 +149,36 @@ def test_head_alone_tells_the_root_operators_apart(task: ListOps) -> None:
     for row, other in zip(alone, head(roots, None), strict=True):
         assert torch.allclose(row, other)
     assert len(alone.unique(dim=0)) == 4
+
+
+def test_end_token_follows_every_expression_under_s4(task: ListOps) -> None:
+    ended = ListOps(budget="smoke", protocol="s4")
+    pairs = zip(task.batches("test", 50), ended.batches("test", 50), strict=True)
+    for plain, longer in pairs:
+        assert expressions(task, plain) == expressions(ended, longer)
+        assert plain.lengths is not None
+        assert longer.lengths is not None
+        assert torch.equal(longer.lengths, plain.lengths + 1)
+        assert (longer.inputs.gather(1, longer.lengths[:, None] - 1) == END).all()
+        assert (longer.inputs == END).sum() == len(longer.inputs)
+    assert ended.inputs == task.inputs + 1
+
+
+def test_chance_is_the_commonest_answer_where_the_head_reads_no_operator(task: ListOps) -> None:
+    train, test = task.expressions["train"].labels, task.expressions["test"].labels
+    commonest = Counter(train.tolist()).most_common(1)[0][0]
+    for protocol in PROTOCOLS:
+        chance = ListOps(budget="smoke", protocol=protocol).chance["accuracy"]
+        assert chance == pytest.approx((test == commonest).mean())
+    assert task.chance["accuracy"] > (test == commonest).mean()
+
+
+def test_every_protocol_shows_the_same_expressions(task: ListOps) -> None:
+    for protocol in PROTOCOLS:
+        other = ListOps(budget="smoke", protocol=protocol)
+        assert (
+            other.expressions["train"].tokens.tolist() == task.expressions["train"].tokens.tolist()
+        )
 
 
 def test_grid_length_is_refused(task: ListOps) -> None:
