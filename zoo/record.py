@@ -46,6 +46,8 @@ class MixerPart(Part):
 
     name: str
     options: dict[str, Any]
+    prescribed: list[str] = []
+    """Options that the task's protocol set, not the user; they may differ from task to task."""
     kernel: str | None
     family: str
 

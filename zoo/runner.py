@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 import traceback
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
@@ -218,6 +219,14 @@ class _Run:
             self.missing[f"metrics.{name}.chance"] = "no score of guessing is known for it"
         return self.plan.task.chance.get(base)
 
+    def prescribed(self, own: Mapping[str, Any]) -> list[str]:
+        """Options of the mixer that stand as the protocol has them."""
+        mixer = self.plan.registry.mixers[self.plan.config["mixer"]["name"]]
+        words = self.plan.task.backbone(mixer)
+        return sorted(
+            k for k, v in own.items() if f"mixer.{k}" in words and words[f"mixer.{k}"] == v
+        )
+
     def record(self, status: Status, failure: Failure | None) -> Record:
         """All that is known of the run by now."""
         plan, config, task = self.plan, self.plan.config, self.plan.task
@@ -244,6 +253,7 @@ class _Run:
             mixer=MixerPart(
                 name=config["mixer"]["name"],
                 options={"pattern": config["pattern"]} if config["pattern"] else own,
+                prescribed=[] if config["pattern"] else self.prescribed(own),
                 kernel=self.kernel,
                 family=families.pop() if len(families) == 1 else "hybrid",
             ),

@@ -129,11 +129,13 @@ def suite_part(suite: Suite) -> dict[str, Any]:
         "note": suite.note,
         "tracks": [track.key.anchor for track in suite.tracks],
         "outdated": [track.key.anchor for track in suite.outdated],
+        "averages": {name: list(tasks) for name, tasks in suite.averages.items()},
+        "tasks": list(suite.columns),
         "comparable": suite.comparable,
         "rows": [
             {
                 "label": entry.label,
-                "mean": entry.mean,
+                "means": entry.means,
                 "provisional": entry.provisional,
                 "cells": [cell._asdict() for cell in entry.cells],
             }

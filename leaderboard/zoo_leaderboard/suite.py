@@ -1,8 +1,9 @@
-"""A suite in one table: the mean over its tasks, for mixers that have all of them."""
+"""A suite in one table: means over its tasks, for mixers that have all that a mean is over."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from statistics import fmean
 from typing import Literal, NamedTuple
 
@@ -25,11 +26,12 @@ class Cell(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One mixer over the suite; no mean when a task is missing, failed or ambiguous."""
+    """One mixer over the suite."""
 
     label: str
     cells: tuple[Cell, ...]
-    mean: float | None
+    means: dict[str, float | None]
+    """By name; None when a task of it is missing, failed or ambiguous."""
 
     @property
     def provisional(self) -> bool:
@@ -39,19 +41,37 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Suite:
-    """``tracks`` are its tasks, all under one protocol, budget and hardware."""
+    """``tracks`` are its tasks with records, all under one protocol, budget and hardware."""
 
     name: str
     tracks: tuple[Track, ...]
     outdated: tuple[Track, ...]
     """Tracks of a task that has a newer id."""
 
+    @cached_property
+    def averages(self) -> dict[str, tuple[str, ...]]:
+        """Means and the tasks they are over: those that have a name, or one over all there are."""
+        named: dict[str, tuple[str, ...]] = {}
+        for track in self.tracks:
+            for name, tasks in track.averages.items():
+                named[name] = tuple(dict.fromkeys((*named.get(name, ()), *tasks)))
+        return named or {"mean": tuple(track.key.task for track in self.tracks)}
+
+    @cached_property
+    def columns(self) -> dict[str, Track | None]:
+        """Every task by name, those that a mean is over first; None: no record of it here."""
+        here = {track.key.task: track for track in self.tracks}
+        wanted = dict.fromkeys(task for tasks in self.averages.values() for task in tasks)
+        return {task: here.get(task) for task in (*wanted, *(here.keys() - wanted.keys()))}
+
     @property
     def title(self) -> str:
-        """`lra (zoo): mean of 3 tasks`."""
+        """`lra (zoo): Avg5, Avg6`, or `lra (zoo): mean of 3 tasks`."""
         count = len(self.tracks)
-        key = self.tracks[0].key
-        return f"{self.name} ({key.protocol}): mean of {count} task{'s' if count > 1 else ''}"
+        means = ", ".join(self.averages)
+        if means == "mean":
+            means = f"mean of {count} task{'s' if count > 1 else ''}"
+        return f"{self.name} ({self.tracks[0].key.protocol}): {means}"
 
     @property
     def note(self) -> str:
@@ -65,22 +85,35 @@ class Suite:
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """Best mean first, then by name."""
-        columns = [by_answer(track.rows) for track in self.tracks]
-        known = {answer: rows[0] for column in columns for answer, rows in column.items()}
+        """Best first mean first, then by name."""
+        columns = {
+            task: by_answer(track.rows) if track else {} for task, track in self.columns.items()
+        }
+        known = {
+            answer: rows[0] for rows_of in columns.values() for answer, rows in rows_of.items()
+        }
         names = labels([row.first for row in known.values()])
         entries = [
-            self._entry(name, [column.get(answer, []) for column in columns])
+            self._entry(name, {task: column.get(answer, []) for task, column in columns.items()})
             for answer, name in zip(known, names, strict=True)
         ]
         sign = -1 if self.tracks[0].higher_is_better else 1
-        return tuple(sorted(entries, key=lambda e: (e.mean is None, sign * (e.mean or 0), e.label)))
 
-    def _entry(self, label: str, columns: Sequence[Sequence[Row]]) -> Entry:
-        cells = tuple(cell(rows) for rows in columns)
-        means = [one.mean for one in cells if one.mean is not None]
-        whole = self.comparable and len(means) == len(cells)
-        return Entry(label, cells, fmean(means) if whole else None)
+        def place(entry: Entry) -> tuple[object, ...]:
+            first = next(iter(entry.means.values()))
+            return (first is None, sign * (first or 0), entry.label)
+
+        return tuple(sorted(entries, key=place))
+
+    def _entry(self, label: str, answers: Mapping[str, Sequence[Row]]) -> Entry:
+        cells = {task: cell(rows) for task, rows in answers.items()}
+        means = {name: self._mean(cells, tasks) for name, tasks in self.averages.items()}
+        return Entry(label, tuple(cells.values()), means)
+
+    def _mean(self, cells: Mapping[str, Cell], tasks: Sequence[str]) -> float | None:
+        """Never over what is missing."""
+        values = [value for task in tasks if (value := cells[task].mean) is not None]
+        return fmean(values) if self.comparable and len(values) == len(tasks) else None
 
 
 def suites(tracks: Iterable[Track]) -> tuple[Suite, ...]:
@@ -106,10 +139,14 @@ def latest(track: Track) -> datetime:
 
 
 def by_answer(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    """Rows by mixer and options. The config and the kernel that ran may differ between tasks."""
+    """Rows by mixer and options. The config and the kernel that ran may differ between tasks, and
+    so may the options that the tasks' protocol set.
+    """
     found: dict[str, list[Row]] = {}
     for row in rows:
-        found.setdefault(digest(row.first.mixer.model_dump(exclude={"kernel"})), []).append(row)
+        mixer = row.first.mixer
+        own = {key: v for key, v in mixer.options.items() if key not in mixer.prescribed}
+        found.setdefault(digest({"name": mixer.name, "options": own}), []).append(row)
     return found
 
 

@@ -76,20 +76,22 @@ def line(track: Track, ranked: Ranked) -> list[str]:
 
 
 def show_suite(suite: Suite, console: Console) -> None:
-    """One suite: a mean where every task has a score, and a word where it has not."""
+    """One suite: means where every task of one has a score, and a word where it has not."""
     key = suite.tracks[0].key
     heading(f"{suite.title} · budget {key.budget}", suite.note, console)
     console.print(Text(visible(f"{key.device} · {key.precision}"), style="dim"))
-    tasks = [track.key.task.partition("/")[2] for track in suite.tracks]
+    tasks = [task.partition("/")[2] for task in suite.columns]
     rows = [
         [
             entry.label + ("*" if entry.provisional else ""),
-            score(entry.mean),
+            *map(score, entry.means.values()),
             *(score(c.mean) if c.mean is not None else c.state for c in entry.cells),
         ]
         for entry in suite.entries
     ]
-    draw([list(one) for one in zip(["mixer", "mean", *tasks], *rows, strict=True)], console)
+    draw(
+        [list(one) for one in zip(["mixer", *suite.averages, *tasks], *rows, strict=True)], console
+    )
     if not suite.comparable:
         console.print(Text("no means: the tasks are scored by different metrics", style="dim"))
     for track in suite.outdated:

@@ -75,6 +75,12 @@ class Track:
         return next((m.chance for m in self._headlines() if m.chance is not None), None)
 
     @cached_property
+    def averages(self) -> dict[str, list[str]]:
+        """Named means over the suite that the task belongs to, as its newest records have them."""
+        every = (record.task.averages for row in self.rows for record in row.records)
+        return {name: tasks for averages in every for name, tasks in averages.items()}
+
+    @cached_property
     def ranking(self) -> tuple[Ranked, ...]:
         """Best first; equal means share a place, rows without a score come last."""
         sign = -1 if self.higher_is_better else 1

@@ -49,6 +49,8 @@ def record(
     started: str = "2026-11-01T10:00:00+00:00",
     run_id: str | None = None,
     speed: float | None = 1000.0,
+    averages: dict[str, list[str]] | None = None,
+    prescribed: list[str] | None = None,
 ) -> Record:
     config = {"seed": seed, "lr": 0.001, **(config or {})}
     metric = Metric(
@@ -59,8 +61,16 @@ def record(
         run_id=run_id or digest({**named, "protocol": protocol, "device": device})[:12],
         status=status,
         failure=None if status == "ok" else Failure(type=status, message="why", phase="train"),
-        task=TaskPart(name=task, id=task_id, protocol=protocol, budget=budget),
-        mixer=MixerPart(name=mixer, options=options or {}, kernel=kernel, family=family),
+        task=TaskPart(
+            name=task, id=task_id, protocol=protocol, budget=budget, averages=averages or {}
+        ),
+        mixer=MixerPart(
+            name=mixer,
+            options=options or {},
+            prescribed=prescribed or [],
+            kernel=kernel,
+            family=family,
+        ),
         config=config,
         config_sha256=digest(config),
         seed=seed,

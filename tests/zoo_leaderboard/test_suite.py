@@ -20,7 +20,7 @@ def test_a_mean_needs_every_task(runs: Path, put: Put) -> None:
     put(0.3, task="copy", mixer="gru")
     (suite,) = suites(board(runs).tracks)
     assert suite.title == "lra (zoo): mean of 2 tasks"
-    means = {entry.label: entry.mean for entry in suite.entries}
+    means = {entry.label: entry.means["mean"] for entry in suite.entries}
     states = {entry.label: " ".join(cell.state for cell in entry.cells) for entry in suite.entries}
     assert means == {"mamba": pytest.approx(0.6), "s4d": None, "gru": None}
     assert states == {
@@ -42,7 +42,7 @@ def test_two_configs_of_a_mixer_are_not_picked_from(runs: Path, put: Put) -> Non
     put(0.9, config={"lr": 0.2})
     (suite,) = suites(board(runs).tracks)
     (entry,) = suite.entries
-    assert (entry.mean, entry.cells[0].state) == (None, "ambiguous")
+    assert (entry.means["mean"], entry.cells[0].state) == (None, "ambiguous")
 
 
 def test_different_metrics_have_no_mean(runs: Path, put: Put) -> None:
@@ -50,7 +50,7 @@ def test_different_metrics_have_no_mean(runs: Path, put: Put) -> None:
     put(1.4, task="lm/bytes", headline="bits_per_byte", higher_is_better=False)
     (suite,) = suites(board(runs).tracks)
     assert not suite.comparable
-    assert [entry.mean for entry in suite.entries] == [None]
+    assert [entry.means["mean"] for entry in suite.entries] == [None]
 
 
 def test_of_two_ids_of_a_task_the_newer_counts(runs: Path, put: Put) -> None:
@@ -59,4 +59,36 @@ def test_of_two_ids_of_a_task_the_newer_counts(runs: Path, put: Put) -> None:
     (suite,) = suites(board(runs).tracks)
     assert [track.key.id for track in suite.tracks] == ["new"]
     assert [track.key.id for track in suite.outdated] == ["old"]
-    assert [entry.mean for entry in suite.entries] == [0.5]
+    assert [entry.means["mean"] for entry in suite.entries] == [0.5]
+
+
+AVERAGES = {"Avg2": ["lra/a", "lra/b"], "Avg3": ["lra/a", "lra/b", "lra/c"]}
+
+
+def test_means_with_a_name_are_over_their_tasks_and_no_other(runs: Path, put: Put) -> None:
+    for task, value in {"lra/a": 0.2, "lra/b": 0.4, "lra/a:stand-in": 0.9}.items():
+        put(value, task=task, averages=AVERAGES)
+    (suite,) = suites(board(runs).tracks)
+    assert suite.title == "lra (zoo): Avg2, Avg3"
+    assert list(suite.columns) == ["lra/a", "lra/b", "lra/c", "lra/a:stand-in"]
+    (entry,) = suite.entries
+    assert entry.means == {"Avg2": pytest.approx(0.3), "Avg3": None}
+    assert [cell.state for cell in entry.cells] == ["provisional"] * 2 + ["missing", "provisional"]
+
+
+def test_a_failed_task_is_never_averaged_over(runs: Path, put: Put) -> None:
+    put(0.2, task="lra/a", averages=AVERAGES)
+    put(0.4, task="lra/b", averages=AVERAGES)
+    put(0.5, task="lra/c", averages=AVERAGES, status="oom")
+    (suite,) = suites(board(runs).tracks)
+    assert suite.entries[0].means == {"Avg2": pytest.approx(0.3), "Avg3": None}
+
+
+def test_options_that_the_protocol_set_may_differ_between_tasks(runs: Path, put: Put) -> None:
+    put(0.2, task="lra/a", options={"heads": 8, "window": 3}, prescribed=["heads"])
+    put(0.4, task="lra/b", options={"heads": 4, "window": 3}, prescribed=["heads"])
+    (suite,) = suites(board(runs).tracks)
+    assert [entry.means["mean"] for entry in suite.entries] == [pytest.approx(0.3)]
+    put(0.4, task="lra/b", options={"heads": 2, "window": 3})
+    (suite,) = suites(board(runs).tracks)
+    assert sorted(entry.means["mean"] or 0 for entry in suite.entries) == [0, pytest.approx(0.3)]
