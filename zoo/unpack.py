@@ -91,9 +91,7 @@ def unpack(archive: Path, target: Target) -> None:
     """
     name = archive.name.lower()
     try:
-        if name.endswith((*TARS, *ZIPS, ".deb")) or (
-            name.endswith(".gz") and tarfile.is_tarfile(archive)
-        ):
+        if name.endswith((*TARS, *ZIPS, ".deb")) or (name.endswith(".gz") and _hides_tar(archive)):
             found = 0
             with _opened(archive, name) as members:
                 for member in members:
@@ -148,9 +146,23 @@ def _opened(archive: Path, name: str) -> Iterator[Iterator[Member]]:
             _payload(archive, inner)
             with tarfile.open(fileobj=inner) as tar:
                 yield _tarred(tar)
+                _drain(tar)
     else:
         with tarfile.open(archive) as tar:
             yield _tarred(tar)
+            _drain(tar)
+
+
+def _drain(archive: tarfile.TarFile) -> None:
+    """Read on to the end, where the checksum of gz and xz stands; tarfile stops before it."""
+    while archive.fileobj and archive.fileobj.read(BLOCK):
+        pass
+
+
+def _hides_tar(archive: Path) -> bool:
+    """Whether a .gz holds a tar: the arena's own release is called so."""
+    with gzip.open(archive) as inner:
+        return inner.read(512)[257:262] == b"ustar"
 
 
 def _zipped(archive: zipfile.ZipFile) -> Iterator[Member]:
