@@ -56,6 +56,7 @@ class _Lines:
     def __init__(self, title: str, total: int | None, start: int, unit: Unit) -> None:
         self.title, self.total, self.done, self.unit = title, total, start, unit
         self.since = self.said = time.monotonic()
+        self.told: int | None = None
         self.lock = threading.Lock()
 
     def advance(self, n: int = 1) -> None:
@@ -69,12 +70,13 @@ class _Lines:
         self.say()
 
     def end(self) -> None:
-        """All is done; what took no time needs no line."""
-        if time.monotonic() - self.since >= SHORT:
+        """All is done; what took no time, or was said just now, needs no line."""
+        if self.done != self.told and time.monotonic() - self.since >= SHORT:
             self.say()
 
     def say(self) -> None:
         """Print how far it is."""
+        self.told = self.done
         done, total = (
             "?"
             if count is None

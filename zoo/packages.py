@@ -77,6 +77,8 @@ def _run(command: Sequence[str], environment: dict[str, str], work: Path, what: 
         lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
         errors = [line for line in lines if line.startswith(("ERROR:", "E:"))] or lines[-1:]
         reason = "; ".join(errors) or f"exit code {done.returncode}"
+        if "No module named pip" in reason:
+            reason = f"this Python has no pip; `{command[0]} -m ensurepip` brings it"
         raise DataError(f"{what}: {reason}")
 
 

@@ -224,6 +224,16 @@ def test_a_folder_that_is_not_ours_is_left_alone(
     assert (data / "toy" / "mine.txt").read_text() == "mine"
 
 
+def test_what_a_killed_fetch_left_is_swept_away(shop: "Shop", data: Path) -> None:
+    source = toy(shop.offer("toy", ROWS))
+    for place in ("fresh", "old"):
+        (data / "downloads" / "toy" / place).mkdir(parents=True)
+        (data / "downloads" / "toy" / place / "half").write_text("half")
+    source.fetch()
+    assert {path.name for path in source.folder().iterdir()} == {"toy.tsv", manifest.NAME}
+    assert not (data / "downloads" / "toy").exists()
+
+
 def test_an_archive_that_leads_out_leaves_nothing(
     shop: "Shop", run: Callable[..., Words], data: Path
 ) -> None:

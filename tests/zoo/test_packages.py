@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -102,6 +103,17 @@ def test_pips_own_words_say_why_not(shelf: Path, data: Path) -> None:
     toy = source(zoo.File("toy.whl", ("pip:toy-data==7.0",), None, None))
     with pytest.raises(zoo.DataError, match=r"pip:toy-data==7\.0: ERROR: .*No matching dist"):
         toy.fetch()
+
+
+def test_a_python_without_pip_is_told_how_to_get_it(
+    shelf: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')  # -S: no site-packages
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    with pytest.raises(zoo.DataError, match=r"this Python has no pip; .* -m ensurepip` brings it"):
+        source(zoo.File("toy.whl", ("pip:toy-data==1.0",), None, None)).fetch()
 
 
 APT = """#!/bin/sh
