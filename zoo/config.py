@@ -81,7 +81,8 @@ def _known(key: str) -> None:
     plain = RunConfig.__dataclass_fields__
     if top in GROUPS or (top in plain and not dot):
         return
-    raise ZooError(f"no key is named {key!r}; {nearest(top, plain)}")
+    hint = "" if dot else f"; an option of the task or mixer is task.{key} or mixer.{key}"
+    raise ZooError(f"no key is named {key!r}; {nearest(top, plain)}{hint}")
 
 
 def _on_shelf(registry: Registry, group: str, name: Any) -> None:
