@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from zoo import nn as nn
     from zoo import ops as ops
     from zoo.advance import advancing as advancing
+    from zoo.advance import note as note
     from zoo.block import Block as Block
     from zoo.channel import Channel as Channel
     from zoo.download import Download as Download
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from zoo.task import epoch_rows as epoch_rows
 
 HOME = {
-    "advance": ["advancing"],
+    "advance": ["advancing", "note"],
     "block": ["Block"],
     "channel": ["Channel"],
     "download": ["Download", "File"],

@@ -74,26 +74,19 @@ def _state(source: Source) -> str:
     return "part" if source.folder().exists() else "no"
 
 
-def chosen(every: dict[str, Source], words: Iterable[str]) -> dict[str, bool]:
-    """The sources that names and groups mean, and whether each was asked for by its own name.
-
-    Raises UnknownName with the nearest right one.
-    """
+def chosen(every: dict[str, Source], words: Iterable[str]) -> list[str]:
+    """The sources that names and groups mean. Raises UnknownName with the nearest right one."""
     groups = {group for source in every.values() for group in source.groups}
-    picked: dict[str, bool] = {}
+    picked: dict[str, None] = {}
     for word in words:
-        if word in every:
-            picked[word] = True
-        elif word in groups:
-            for name, source in every.items():
-                if word in source.groups:
-                    picked.setdefault(name, False)
-        else:
+        if word not in every and word not in groups:
             raise UnknownName(
                 f"no data is named {word!r}; {nearest(word, every.keys() | groups)}"
                 " (`zoo data list` shows all)"
             )
-    return picked
+        members = [name for name, source in every.items() if word in source.groups]
+        picked |= dict.fromkeys([word] if word in every else members)
+    return list(picked)
 
 
 def fetch(registry: Registry, words: Sequence[str], *, force: bool) -> Outcome:
@@ -111,10 +104,8 @@ def fetch(registry: Registry, words: Sequence[str], *, force: bool) -> Outcome:
         failures.append(failure)
         others = [other for other in every[name].instead if other in every and other not in seen]
         if others:
-            note(
-                f"{name}: instead come {', '.join(others)}: other data, so that what is trained on "
-                "them carries another task id"
-            )
+            come = ", ".join(f"{other} ({every[other].effort})" for other in others)
+            note(f"{name}: instead of it, as other data: {come}")
         queue += others
         seen |= set(others)
     return _summary(every, asked, failures)
@@ -161,31 +152,25 @@ def _bring(source: Source, *, force: bool) -> Failure | None:
     else:
         note(f"{source.name}: in {source.folder()}")
         return None
-    note(f"{source.name}: failed: {failure.message}")
+    note(f"{source.name}: failed; the end says why")
     return failure
 
 
-def _summary(
-    every: dict[str, Source], asked: dict[str, bool], failures: Sequence[Failure]
-) -> Outcome:
-    """What is here by now, and what to do about the rest.
-
-    A group is served when what stands in for a failed member has come; a source that was asked
-    for by its own name is not.
-    """
-    here = [name for name in asked if name not in {failure.name for failure in failures}]
+def _summary(every: dict[str, Source], asked: list[str], failures: Sequence[Failure]) -> Outcome:
+    """What is here by now, and what to do about the rest."""
+    failed = {failure.name for failure in failures}
+    here = [name for name in asked if name not in failed]
     lines = [f"here: {', '.join(here)}"] if here else []
-    code = 0
-    for name, message, its_code in failures:
-        instead = [other for other in every[name].instead if other in every]
-        served = bool(instead) and all(every[other].here() for other in instead)
+    for name, message, _ in failures:
+        others = [other for other in every[name].instead if other in every and every[other].here()]
         lines.append(f"not here: {name}: {message}")
-        if served:
-            lines.append(f"  instead of it: {', '.join(instead)} (another task id)")
+        if others:
+            lines.append(
+                f"  here instead of it: {', '.join(others)}: other data, so that what is trained "
+                "on it carries another task id"
+            )
         lines.append(f"  try again: zoo data fetch {name}; or name your own copy: task.root=FOLDER")
-        if not served or asked.get(name, False):
-            code = max(code, its_code)
-    return "\n".join(lines), code
+    return "\n".join(lines), max((failure.code for failure in failures), default=0)
 
 
 def verify(registry: Registry, words: Sequence[str]) -> Outcome:

@@ -26,6 +26,7 @@ def fresh(*words: str) -> subprocess.CompletedProcess[str]:
         ("run", "--help"),
         ("list",),
         ("plugins",),
+        ("data", "list"),
         ("leaderboard", "--help"),
         ("run", "mixer=mamab", "task=copy"),
         ("run", "task=lr", "mixer=mamba"),
@@ -62,6 +63,7 @@ def test_list_names_every_shelf(capsys: pytest.CaptureFixture[str]) -> None:
         "channel",
         "block",
         "task",
+        "source",
     }
     assert {"kind": "mixer", "name": "mamba", "plugin": "mixer-zoo:ssm"} in out["items"]
 
