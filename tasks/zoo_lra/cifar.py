@@ -76,13 +76,13 @@ class _Plain(pickle.Unpickler):
     """A pickle may name any function to be called: here only those that make an array."""
 
     ALLOWED = {
-        (module, name)
-        for module in ("numpy.core.multiarray", "numpy._core.multiarray")
-        for name in ("_reconstruct", "scalar")
-    } | {("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")}
+        *(f"numpy.{core}.multiarray._reconstruct" for core in ("core", "_core")),
+        *(f"numpy.{core}.numeric._frombuffer" for core in ("core", "_core")),
+        *("numpy.ndarray", "numpy.dtype", "_codecs.encode"),
+    }
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self.ALLOWED:
+        if f"{module}.{name}" not in self.ALLOWED:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not data")
         return getattr(import_module(module.replace("numpy.core", "numpy._core")), name)
 
