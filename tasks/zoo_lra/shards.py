@@ -178,7 +178,9 @@ def _write(plan: Plan, number: int, rows: Bytes) -> None:
             old.unlink(missing_ok=True)
         aside.rename(plan.folder / f"{plan.split}-{number:05}-{_digest(aside)}.npy")
     finally:
-        aside.unlink(missing_ok=True)
+        # of one that was killed, too: this process holds the lock
+        for piece in plan.folder.glob(f"{plan.split}-{number:05}.*.part"):
+            piece.unlink(missing_ok=True)
 
 
 def _found(plan: Plan, number: int) -> Path | None:
