@@ -24,7 +24,7 @@ class Text(Reading):
     ``data=imdb`` is the data set with its own training and test split, 25,000 reviews each. The
     originals look at the test split to choose the best step, and so do the protocols named after
     them. Under ours the validation split is a tenth of the training reviews, by a hash of their
-    text, and training reviews that also stand in the test split are left out.
+    text; of twins one stays, and none of those that also stand in the test split.
 
     ``data=imdb-train`` is a stand-in where only packages can be had: the 25,000 training reviews
     alone (24,904 texts; of twins the first copy stays), in tenths by a hash of the text: one to

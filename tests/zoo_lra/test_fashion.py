@@ -77,3 +77,15 @@ def test_three_files_of_four_are_not_a_copy(tmp_path: Path) -> None:
     told = fashion.COPIES.missing(str(tmp_path), "lra/image")
     assert told is not None
     assert "zoo data fetch fashion-mnist" in told
+
+
+def test_a_users_copy_counts_before_the_fetched_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_DATA", str(tmp_path / "data"))
+    fetched = write(tmp_path / "data" / "fashion-mnist")
+    monkeypatch.setattr(zoo.Download, "here", lambda source: True)
+    assert fashion.COPIES.place("") == fetched
+    mine = write(tmp_path / "mine")
+    assert fashion.COPIES.place(str(mine)) == mine
+    assert fashion.COPIES.place(str(tmp_path / "nothing")) is None

@@ -120,4 +120,12 @@ def test_small_budgets_have_every_class(fashion: str) -> None:
     task = Image(data="fashion-mnist", root=fashion, budget="gpu")
     assert sorted(task.splits["train"].labels[:20].tolist()) == sorted([*range(10)] * 2)
     assert task.chance == {"accuracy": 0.1}
+    assert numbers(task, "train")[:6] == [
+        30,
+        61,
+        32,
+        43,
+        14,
+        25,
+    ]  # part of the id: raise the version
     assert np.bincount(task.splits["test"].labels).tolist() == [2] * 10

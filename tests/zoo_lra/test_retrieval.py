@@ -106,3 +106,10 @@ def test_every_beginning_has_both_labels(tables: str) -> None:
     for end in range(1, 31):
         assert abs(int(labels[:end].sum()) - end / 3) <= 1
     assert np.bincount(labels).tolist() == [20, 10]
+
+
+def test_the_order_is_part_of_the_id(tables: str) -> None:
+    """Raise the task's version when this changes."""
+    train = Retrieval(root=tables, budget="gpu").splits["train"]
+    first = [tokens.tobytes().split()[1] for tokens in train.take(np.arange(0, 12, 2))]
+    assert [int(number) for number in first] == [11, 18, 5, 23, 21, 17]

@@ -71,6 +71,10 @@ def range_of(rows: Rows) -> Ints:
     return np.arange(len(rows.labels))
 
 
+def task_text(rows: Rows, row: int) -> str:
+    return rows.take(np.array([row]))[0].tobytes().decode(errors="replace")
+
+
 def tenth(text: str) -> int:
     digest = blake2b(text.encode(), digest_size=16).digest()
     return int.from_bytes(digest[:8], "little") % 10
@@ -115,6 +119,9 @@ def test_small_budgets_take_the_same_first_examples_of_both_classes(imdb: str) -
     rows = range_of(small)[:50]
     assert [t.tolist() for t in small.take(rows)] == [t.tolist() for t in whole.take(rows)]
     assert 24 <= small.labels[:50].sum() <= 26
+    assert len(Text(root=imdb, budget="smoke", protocol="s4").splits["valid"].labels) == 50
+    first = [task_text(small, row).split()[2] for row in range(6)]
+    assert first == ["35", "57", ...", "44", "26"]  # part of the task's id: raise its version when this changes
 
 
 def test_characters_are_s4_s(imdb: str) -> None:
