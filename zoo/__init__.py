@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zoo import nn as nn
     from zoo import ops as ops
-    from zoo.advance import advancing as advancing
-    from zoo.advance import note as note
     from zoo.block import Block as Block
     from zoo.channel import Channel as Channel
-    from zoo.download import Download as Download
-    from zoo.download import File as File
+    from zoo.data.advance import advancing as advancing
+    from zoo.data.advance import note as note
+    from zoo.data.download import Download as Download
+    from zoo.data.download import File as File
+    from zoo.data.source import Source as Source
+    from zoo.data.source import data_folder as data_folder
+    from zoo.data.source import storing as storing
+    from zoo.data.stored import Stored as Stored
     from zoo.errors import DataError as DataError
     from zoo.errors import DiskFull as DiskFull
     from zoo.errors import ZooError as ZooError
@@ -31,10 +35,6 @@ if TYPE_CHECKING:
     from zoo.position import ScorePosition as ScorePosition
     from zoo.registry import load as load
     from zoo.runner import run as run
-    from zoo.source import Source as Source
-    from zoo.source import data_folder as data_folder
-    from zoo.source import storing as storing
-    from zoo.stored import Stored as Stored
     from zoo.task import IGNORED as IGNORED
     from zoo.task import Batch as Batch
     from zoo.task import Budget as Budget
@@ -46,10 +46,10 @@ if TYPE_CHECKING:
     from zoo.task import epoch_rows as epoch_rows
 
 HOME = {
-    "advance": ["advancing", "note"],
+    "data.advance": ["advancing", "note"],
     "block": ["Block"],
     "channel": ["Channel"],
-    "download": ["Download", "File"],
+    "data.download": ["Download", "File"],
     "errors": ["DataError", "DiskFull", "ZooError"],
     "head": ["Head", "PooledHead", "TokenHead"],
     "hooks": ["hookimpl"],
@@ -65,8 +65,8 @@ HOME = {
     ],
     "registry": ["load"],
     "runner": ["run"],
-    "source": ["Source", "data_folder", "storing"],
-    "stored": ["Stored"],
+    "data.source": ["Source", "data_folder", "storing"],
+    "data.stored": ["Stored"],
     "task": [
         "IGNORED",
         "Batch",

@@ -175,9 +175,9 @@ def data_list(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> int:
     """Every data set: is it here, how large is it, where does it come from."""
-    from zoo import data
+    from zoo import data_commands
 
-    return tell(data.listing(context.obj, as_json=as_json))
+    return tell(data_commands.listing(context.obj, as_json=as_json))
 
 
 def data_fetch(
@@ -186,9 +186,9 @@ def data_fetch(
     force: Annotated[bool, typer.Option("--force", help="Also what is here already.")] = False,
 ) -> int:
     """Download or generate data; goes on where it was interrupted."""
-    from zoo import data
+    from zoo import data_commands
 
-    return tell(data.fetch(context.obj, names, force=force))
+    return tell(data_commands.fetch(context.obj, names, force=force))
 
 
 def data_verify(
@@ -198,9 +198,9 @@ def data_verify(
     ] = None,
 ) -> int:
     """Compare the checksums of all data that is here."""
-    from zoo import data
+    from zoo import data_commands
 
-    return tell(data.verify(context.obj, names or []))
+    return tell(data_commands.verify(context.obj, names or []))
 
 
 def tell(outcome: tuple[str, int]) -> int:

@@ -12,9 +12,9 @@ import pluggy
 if TYPE_CHECKING:
     from zoo.block import Block
     from zoo.channel import Channel
+    from zoo.data.source import Source
     from zoo.mixer import Mixer
     from zoo.position import Position
-    from zoo.source import Source
     from zoo.task import Task
 
 GROUP = "zoo.plugins"

@@ -15,9 +15,9 @@ from zoo.names import RESERVED_NAMES, slug
 if TYPE_CHECKING:
     from zoo.block import Block
     from zoo.channel import Channel
+    from zoo.data.source import Source
     from zoo.mixer import Mixer
     from zoo.position import Position
-    from zoo.source import Source
     from zoo.task import Task
 
 T = TypeVar("T")
@@ -117,7 +117,7 @@ class Registry:
     blocks: "Shelf[type[Block]]" = field(default_factory=lambda: Shelf("block", "zoo.block:Block"))
     tasks: "Shelf[type[Task]]" = field(default_factory=lambda: Shelf("task", "zoo.task:Task"))
     data: "Shelf[Source]" = field(
-        default_factory=lambda: Shelf("source", "zoo.source:Source", "instances")
+        default_factory=lambda: Shelf("source", "zoo.data.source:Source", "instances")
     )
     commands: dict[str, Offer] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)

@@ -19,7 +19,6 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 import zoo
-from zoo.advance import note
 from zoo_lra.rows import Bytes, Grid
 
 ROWS = 1000
@@ -66,7 +65,7 @@ def open_rows(plan: Plan, count: int, workers: int = 1) -> Grid:
     except zoo.DataError as error:
         if count * (plan.length + 1) > IN_MEMORY:
             raise
-        note(f"{plan.name}: {error}\n{plan.name}: generating {count:,} rows in memory")
+        zoo.note(f"{plan.name}: {error}\n{plan.name}: generating {count:,} rows in memory")
         fresh = dict(_made(plan, missing, len(numbers), workers))
         parts = [fresh[number] if number in fresh else _opened(plan, number) for number in numbers]
         return _grid(parts, count)
@@ -174,7 +173,7 @@ def _write(plan: Plan, number: int, rows: Bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         for old in plan.folder.glob(f"{plan.split}-{number:05}-*.npy"):
-            note(f"{plan.name}: {old} was damaged and is made again")
+            zoo.note(f"{plan.name}: {old} was damaged and is made again")
             old.unlink(missing_ok=True)
         aside.rename(plan.folder / f"{plan.split}-{number:05}-{_digest(aside)}.npy")
     finally:

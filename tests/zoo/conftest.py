@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo import web
+from zoo.data import web
 
 
 class Shop:

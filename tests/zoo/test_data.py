@@ -21,7 +21,8 @@ import pluggy
 import pytest
 
 import zoo
-from zoo import cli, hooks, manifest, registry, web
+from zoo import cli, hooks, registry
+from zoo.data import manifest, web
 
 if TYPE_CHECKING:
     from tests.zoo.conftest import Shop

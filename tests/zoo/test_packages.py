@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import zoo
-from zoo import packages
+from zoo.data import packages
 
 SETUP = "open({!r}, 'w').write('it was run')\nfrom setuptools import setup\nsetup(name='toy')\n"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import zoo
-from zoo.source import sized
+from zoo.data.source import sized
 
 
 class Made(zoo.Stored):

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import zoo
-from zoo.unpack import Target, unpack
+from zoo.data.unpack import Target, unpack
 
 GOOD = {"box/a.txt": b"first", "box/deep/b.csv": b"second" * 1000, "empty": b""}
 TARS = [".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"]

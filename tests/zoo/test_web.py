@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import zoo
-from zoo import web
+from zoo.data import web
 
 if TYPE_CHECKING:
     from tests.zoo.conftest import Shop

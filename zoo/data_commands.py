@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from zoo.advance import note
+from zoo.data.advance import note
+from zoo.data.source import Source, data_folder, sized
 from zoo.errors import DataError, DiskFull, UnknownName, ZooError, nearest
 from zoo.registry import Registry
-from zoo.source import Source, data_folder, sized
 
 Outcome = tuple[str, int]
 """What to print, and the exit code."""

@@ -18,9 +18,9 @@ from functools import partial
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from zoo.checksum import BLOCK
+from zoo.data.checksum import BLOCK
+from zoo.data.source import sized
 from zoo.errors import DataError
-from zoo.source import sized
 
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 ZIPS = (".zip", ".whl")

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo import manifest
-from zoo.alone import alone
+from zoo.data import manifest
+from zoo.data.alone import alone
+from zoo.data.source import Source, data_folder, sized, storing
 from zoo.errors import DataError, DiskFull
-from zoo.source import Source, data_folder, sized, storing
 
 WORKPLACE = "downloads"
 """Folder beside the sources' own where they are being brought; no source may have its name."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from zoo.advance import note
+from zoo.data.advance import note
 
 
 @contextmanager

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from zoo.advance import advancing, note
-from zoo.checksum import complaint
+from zoo.data.advance import advancing, note
+from zoo.data.checksum import complaint
+from zoo.data.packages import from_apt, from_pip
+from zoo.data.stored import Stored
+from zoo.data.unpack import Target, move, unpack
+from zoo.data.web import download
 from zoo.errors import DataError
-from zoo.packages import from_apt, from_pip
-from zoo.stored import Stored
-from zoo.unpack import Target, move, unpack
-from zoo.web import download
 
 
 class File(NamedTuple):

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from zoo.advance import note
+from zoo.data.advance import note
 from zoo.errors import DataError
 
 BACKEND = '''\

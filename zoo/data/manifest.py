@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from zoo.advance import advancing
-from zoo.checksum import sha256
+from zoo.data.advance import advancing
+from zoo.data.checksum import sha256
 from zoo.record import atomic_write
 
 NAME = "manifest.json"

@@ -12,10 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from zoo.advance import advancing, note
-from zoo.checksum import BLOCK, absorb, hasher, mismatch
+from zoo.data.advance import advancing, note
+from zoo.data.checksum import BLOCK, absorb, hasher, mismatch
+from zoo.data.source import sized, storing
 from zoo.errors import DataError
-from zoo.source import sized, storing
 
 TIMEOUT = 20.0
 """Seconds without a byte after which a connection counts as cut."""
