@@ -12,6 +12,12 @@ import pytest
 Install = Callable[[str, str], Path]
 
 
+@pytest.fixture(autouse=True, scope="session")
+def shared_data(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What tests generate is kept for the session, and never in the user's cache."""
+    os.environ["ZOO_DATA"] = str(tmp_path_factory.mktemp("data"))
+
+
 @pytest.fixture(autouse=True)
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every test has runs of its own."""

@@ -22,12 +22,18 @@ MEASURES: Mapping[str, Callable[[Backbone, int], float]] = {
 Sized = tuple[float, dict[str, Any]]
 
 
-def target(text: str) -> tuple[str, float]:
-    """`params:200k` as ("params", 200000.0); raises ZooError."""
-    found = re.fullmatch(r"(\w+):(\d+(?:\.\d+)?)([kmgb]?)", text.lower())
-    if not found or found[1] not in MEASURES or not float(found[2]):
-        raise ZooError(f"match={text}: write params:200k, flops:3M, state:4k or none")
-    return found[1], float(found[2]) * UNITS[found[3]]
+def target(text: str) -> tuple[str, float, bool]:
+    """`params:200k` as ("params", 200000.0, False); `atmost:params:200k` has True, it is a limit.
+
+    Raises ZooError.
+    """
+    found = re.fullmatch(r"(atmost:)?(\w+):(\d+(?:\.\d+)?)([kmgb]?)", text.lower())
+    if not found or found[2] not in MEASURES or not float(found[3]):
+        raise ZooError(
+            f"match={text}: write params:200k, flops:3M or state:4k, with atmost: before it for a "
+            "limit, or none"
+        )
+    return found[2], float(found[3]) * UNITS[found[4]], bool(found[1])
 
 
 def solve(
@@ -36,9 +42,10 @@ def solve(
     """``config`` with the width, and then the channel's ``expand``, that hit the target.
 
     The width takes the nearest size that can be built (heads must divide it); what is left over
-    goes to the channel. Raises ZooError when the nearest size is more than 1 % away.
+    goes to the channel. A size that is only a limit changes what is larger, and that to between
+    98 % and 100 % of it. Raises ZooError when the nearest size is more than 1 % away.
     """
-    kind, wanted = target(str(config["match"]))
+    kind, wanted, limit = target(str(config["match"]))
 
     def size(changed: Mapping[str, Any]) -> float | None:
         try:
@@ -46,6 +53,12 @@ def solve(
                 return float(MEASURES[kind](build(changed), length))
         except ZooError:
             return None
+
+    if limit:
+        now = size(config)
+        if now is not None and now <= wanted:
+            return dict(config)
+        wanted *= 1 - TOLERANCE
 
     def at(dim: int) -> Sized | None:
         changed = {**config, "dim": dim}

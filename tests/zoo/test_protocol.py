@@ -135,6 +135,15 @@ def test_a_size_is_matched_unless_the_user_names_a_width_or_none() -> None:
     assert planned("mixer=attention", "match=none").config["match"] == ""
 
 
+def test_a_size_at_most_changes_only_what_is_larger() -> None:
+    def size(*words: str) -> int:
+        return sum(p.numel() for p in planned("mixer=attention", *words).build().parameters())
+
+    natural = size("match=none")
+    assert size(f"match=atmost:params:{natural}") == natural
+    assert 0.98 * 5000 <= size("match=atmost:params:5k", "depth=8") <= 5000
+
+
 def test_a_causal_mixer_is_wrapped_where_the_first_position_is_read() -> None:
     assert planned("mixer=mamba").config["direction"] == "causal"
     one = planned("mixer=mamba", "task.first=true")
