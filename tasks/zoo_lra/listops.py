@@ -9,17 +9,19 @@ import numpy as np
 from pydantic import NonNegativeInt, PositiveInt
 
 import zoo
+from zoo_lra import release
 from zoo_lra.arena import Arena
+from zoo_lra.generated import LISTOPS, LISTOPS_FILES
+from zoo_lra.packed import Corpus
 from zoo_lra.protocols import Protocol, setting
-from zoo_lra.rows import Bytes, Ragged, Rows
+from zoo_lra.rows import Bytes, Ragged, Rows, Tokens
 from zoo_lra.splits import SHARD, generate
-from zoo_lra.trees import DIGITS, Examples, Rules
+from zoo_lra.trees import DIGITS, Rules
 
 RULES = Rules()
 VOCABULARY = (*map(str, range(DIGITS)), "[MIN", "[MAX", "[MED", "[SM", "]")
 END = len(VOCABULARY)
 """The token after an expression, where a protocol has one."""
-COUNTS: Mapping[zoo.Split, int] = {"train": 96_000, "valid": 2000, "test": 2000}
 
 
 class ListOps(Arena):
@@ -65,20 +67,40 @@ class ListOps(Arena):
         return {split: self.ended(rows) for split, rows in self.expressions.items()}
 
     @cached_property
-    def expressions(self) -> Mapping[zoo.Split, Examples]:
+    def expressions(self) -> Mapping[zoo.Split, Ragged]:
         """As generated or released, without any end token."""
-        counts = self.sizes(COUNTS)
+        if self.data == "release":
+            sizes = self.sizes(self.released)
+            return {split: shortened(self.corpus.splits[split], sizes[split]) for split in sizes}
+        counts = self.sizes(LISTOPS)
+        kept = LISTOPS_FILES.rows(counts) if self.data_seed == 0 else None
+        if kept is not None:
+            return kept
         asked = {str(split): count for split, count in counts.items()}
         made = generate(asked, self.data_seed, RULES, self.workers)
-        return {split: made[split] for split in counts}
+        return {split: Ragged(*made[split]) for split in counts}
 
-    def ended(self, examples: Examples) -> Ragged:
+    @cached_property
+    def corpus(self) -> Corpus:
+        """The released expressions; raises DataError where they are not here."""
+        return release.listops(release.LISTOPS.require(self.root, "lra/listops"))
+
+    @property
+    def released(self) -> Mapping[zoo.Split, int]:
+        """Expressions by split in the release that is here."""
+        return {split: self.corpus.counts[split] for split in LISTOPS}
+
+    def missing(self) -> str | None:
+        if self.data == "generated":
+            return None
+        return release.LISTOPS.missing(self.root, "lra/listops")
+
+    def ended(self, rows: Ragged) -> Ragged:
         """With the end token where the protocol has it."""
-        tokens, offsets, labels = examples
         if not self.setting.end:
-            return Ragged(tokens, offsets, labels)
-        ends = np.insert(tokens, offsets[1:], END)
-        return Ragged(ends, offsets + np.arange(len(offsets)), labels)
+            return rows
+        tokens: Bytes = np.insert(rows.tokens, rows.offsets[1:], END)
+        return Ragged(tokens, rows.offsets + np.arange(len(rows.offsets)), rows.labels)
 
     @cached_property
     def chance(self) -> Mapping[str, float]:  # type: ignore[override]
@@ -89,16 +111,22 @@ class ListOps(Arena):
         return {"accuracy": best_answers(roots[0], train.labels, roots[1], test.labels)}
 
     def data_identity(self) -> Mapping[str, Any]:
+        if self.data == "release":
+            counts = LISTOPS if self.missing() else self.released
+            return {"data": "release", "sizes": self.sizes(counts), "vocabulary": VOCABULARY}
         return {
-            "data": self.data,
+            "data": "generated",
             "generator": f"listops, Philox 4x64, shards of {SHARD}",
             "rules": RULES._asdict(),
             "data_seed": self.data_seed,
-            "sizes": self.sizes(COUNTS),
+            "sizes": self.sizes(LISTOPS),
             "vocabulary": VOCABULARY,
         }
 
     def provenance(self) -> Mapping[str, str | None]:
+        if self.data == "release":
+            source = "the user's copy" if self.root else release.LRA_RELEASE.origin
+            return {"name": "listops-release", "sha256": self.corpus.sha256, "source": source}
         whole = sha256()
         for _, (tokens, offsets, labels) in sorted(self.expressions.items()):
             for part in (tokens, offsets.astype("<i8"), labels):
@@ -110,7 +138,14 @@ class ListOps(Arena):
         return " ".join(VOCABULARY[token] for token in tokens if token < len(VOCABULARY))
 
 
-def best_answers(train: Bytes, answers: Bytes, test: Bytes, wanted: Bytes) -> float:
+def shortened(rows: Ragged, count: int) -> Ragged:
+    """The first ``count`` rows."""
+    return Ragged(
+        rows.tokens[: rows.offsets[count]], rows.offsets[: count + 1], rows.labels[:count]
+    )
+
+
+def best_answers(train: Tokens, answers: Bytes, test: Tokens, wanted: Bytes) -> float:
     """Accuracy of answering each symbol of ``test`` as it was answered most often in ``train``."""
     counts = np.zeros((len(VOCABULARY), DIGITS), np.int64)
     np.add.at(counts, (train, answers), 1)

@@ -1,11 +1,13 @@
 """ListOps as a task: batches, budgets, identity, text."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
 
 import zoo
+from zoo_lra import generated, listops
 from zoo_lra.listops import END, VOCABULARY, ListOps
 from zoo_lra.protocols import Protocol
 
@@ -179,6 +181,47 @@ def test_every_protocol_shows_the_same_expressions(task: ListOps) -> None:
         assert (
             other.expressions["train"].tokens.tolist() == task.expressions["train"].tokens.tolist()
         )
+
+
+def test_release_is_read_from_the_users_folder_and_is_another_task(tmp_path: Path) -> None:
+    source = "( ( ( ( [MAX 3 ) ( ( ( [MIN 7 ) 8 ) ] ) ) 2 ) ] )"
+    for split, count in (("train", 3), ("val", 1), ("test", 2)):
+        lines = [f"{source}\t7" for _ in range(count)]
+        table = "\n".join(["Source\tTarget", *lines, ""])
+        (tmp_path / f"basic_{split}.tsv").write_text(table)
+    task = ListOps(budget="smoke", data="release", root=str(tmp_path))
+    assert task.missing() is None
+    assert [len(task.splits[s].labels) for s in ("train", "valid", "test")] == [3, 1, 2]
+    batch = next(task.batches("test", 2))
+    assert expressions(task, batch) == ["[MAX 3 [MIN 7 8 ] 2 ]"] * 2
+    assert batch.targets.tolist() == [7, 7]
+    assert task.provenance()["source"] == "the user's copy"
+    official = ListOps(budget="smoke", data="release", root=str(tmp_path / "nowhere"))
+    assert len({task.id, official.id, ListOps(budget="smoke").id}) == 3
+
+
+def test_release_that_is_not_here_is_told_with_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_DATA", str(tmp_path))
+    task = ListOps(budget="smoke", data="release")
+    assert ListOps(budget="smoke").missing() is None
+    assert "zoo data fetch lra-release" in str(task.missing())
+    with pytest.raises(zoo.DataError, match="zoo data fetch lra-release"):
+        task.prepare()
+
+
+def test_expressions_that_were_fetched_are_those_that_are_generated(
+    task: ListOps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_DATA", str(tmp_path))
+    asked = {split: len(rows.labels) for split, rows in task.expressions.items()}
+    monkeypatch.setattr(generated, "LISTOPS", asked)
+    generated.LISTOPS_FILES.fetch()
+    monkeypatch.setattr(listops, "generate", None)  # whoever generates now fails
+    kept = ListOps(budget="smoke")
+    assert kept.provenance() == task.provenance()
+    assert torch.equal(kept.train_batch(0, 0, 5).inputs, task.train_batch(0, 0, 5).inputs)
 
 
 def test_grid_length_is_refused(task: ListOps) -> None:

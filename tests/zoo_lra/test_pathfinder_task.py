@@ -1,0 +1,137 @@
+"""Pathfinder and Path-X as tasks: batches, budgets, names, identity, text."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import zoo
+from zoo_lra import generated, shards
+from zoo_lra.pathfinder import RAMP, Pathfinder, PathX
+from zoo_lra.protocols import MOST
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where this file's images are kept, so that they are generated once."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(autouse=True)
+def data(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_DATA", str(folder))
+
+
+def test_batch_is_full_rows_of_bytes_and_both_answers() -> None:
+    task = Pathfinder(budget="smoke")
+    task.prepare()
+    batch = task.train_batch(0, 0, 32)
+    assert batch.inputs.shape == (32, 1024)
+    assert batch.inputs.dtype == torch.int64
+    assert batch.lengths is None
+    assert (batch.inputs.amin(1) == 0).all()
+    assert (batch.inputs.amax(1) == 255).all()
+    assert set(batch.targets.tolist()) == {0, 1}
+    counts = [len(task.splits[split].labels) for split in ("train", "valid", "test")]
+    assert counts == [1000, 50, 200]
+
+
+def test_pixels_are_between_nought_and_one_under_s4() -> None:
+    plain, real = (Pathfinder(budget="smoke", protocol=p) for p in ("zoo", "s4"))
+    tokens, pixels = (next(task.batches("test", 3)).inputs for task in (plain, real))
+    assert pixels.shape == (3, 1024, 1)
+    torch.testing.assert_close(pixels[..., 0], tokens / 255)
+
+
+def test_batch_is_a_pure_function_of_seed_and_step() -> None:
+    one, two = (Pathfinder(budget="smoke", workers=w) for w in (1, 2))
+    assert torch.equal(one.train_batch(1, 2, 4).inputs, two.train_batch(1, 2, 4).inputs)
+    drawn = {str(one.train_batch(s, t, 4).inputs.tolist()) for s in (0, 1) for t in (0, 1)}
+    assert len(drawn) == 4
+
+
+def test_smaller_budget_tests_on_the_first_of_the_larger(monkeypatch: pytest.MonkeyPatch) -> None:
+    small, large = Pathfinder(budget="smoke"), Pathfinder(budget="smoke")
+    large.budget = "cpu"
+    monkeypatch.setitem(MOST, "cpu", {"train": 30, "valid": 60, "test": 400})
+    smoke, cpu = small.splits["test"], large.splits["test"]
+    assert (len(smoke.labels), len(cpu.labels)) == (200, 400)
+    rows = np.arange(200)
+    assert np.array_equal(np.stack(smoke.take(rows)), np.stack(cpu.take(rows)))
+    assert np.array_equal(smoke.labels, cpu.labels[:200])
+
+
+def test_no_split_shows_an_image_of_another() -> None:
+    splits = Pathfinder(budget="smoke").splits
+    shown = [row.tobytes() for s in splits.values() for row in s.take(np.arange(len(s.labels)))]
+    assert len(set(shown)) == len(shown) == 1250
+
+
+def test_another_resolution_or_difficulty_is_another_name_and_id() -> None:
+    made = {
+        Pathfinder(): "",
+        Pathfinder(resolution=64): "64",
+        Pathfinder(difficulty="easy"): "easy",
+        Pathfinder(resolution=256, difficulty="intermediate"): "256-intermediate",
+        PathX(): "",
+        Pathfinder(resolution=128): "128",
+    }
+    assert [task.variant for task in made] == list(made.values())
+    assert len({task.id for task in made}) == len(made)
+    assert [task.max_length for task in made] == [1024, 4096, 1024, 65_536, 16_384, 16_384]
+
+
+def test_identity_knows_the_data_but_not_the_workers_nor_the_folder() -> None:
+    ids = [Pathfinder(), Pathfinder(data_seed=1), Pathfinder(data="release")]
+    assert len({task.id for task in ids}) == len(ids)
+    assert Pathfinder(workers=1).id == Pathfinder(workers=3).id
+    release = [Pathfinder(data="release", root=root).id for root in ("", "/nowhere")]
+    assert release[0] == release[1]
+
+
+def test_path_x_of_smoke_is_a_tenth_of_the_examples_of_its_true_length(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for module in (shards, generated):  # a thousand images of this size take their time
+        monkeypatch.setattr(module, "ROWS", 20)
+    task = PathX(budget="smoke", protocol="tay-repo")
+    batch = task.train_batch(0, 0, 2)
+    assert batch.inputs.shape == (2, 16_384)
+    assert [len(task.splits[s].labels) for s in ("train", "valid", "test")] == [100, 5, 20]
+    same = Pathfinder(budget="smoke", resolution=128, protocol="tay-repo")
+    assert torch.equal(same.train_batch(0, 0, 2).inputs, batch.inputs)
+
+
+def test_path_x_is_refused_under_nystrom_with_what_to_type() -> None:
+    with pytest.raises(zoo.ZooError, match=r"nystrom has no Path-X .*type task.protocol=zoo"):
+        PathX(protocol="nystrom")
+    with pytest.raises(zoo.ZooError, match=r"s4 has no Pathfinder of 64 x 64"):
+        Pathfinder(protocol="s4", resolution=64)
+
+
+def test_release_that_is_not_here_is_told_with_the_command() -> None:
+    task = Pathfinder(budget="smoke", data="release")
+    assert Pathfinder(budget="smoke").missing() is None
+    said = task.missing()
+    assert said is not None
+    assert "zoo data fetch lra-release" in said
+    with pytest.raises(zoo.DataError, match="zoo data fetch lra-release"):
+        task.prepare()
+
+
+def test_text_is_the_picture() -> None:
+    task = Pathfinder(budget="smoke")
+    tokens = next(task.batches("test", 1)).inputs[0].tolist()
+    lines = task.text(tokens).split("\n")
+    assert [len(line) for line in lines] == [32] * 32
+    assert lines[3][5] == RAMP[tokens[3 * 32 + 5] * 10 // 256]
+    assert "@" in "".join(lines)
+
+
+def test_provenance_is_the_hash_of_the_images() -> None:
+    here, again = (Pathfinder(budget="smoke").provenance() for _ in range(2))
+    other = Pathfinder(budget="smoke", data_seed=1).provenance()
+    assert here == again
+    assert here["name"] == "pathfinder32"
+    assert here["sha256"] != other["sha256"]
