@@ -24,8 +24,9 @@ class RunConfig:
     direction: Literal["auto", "causal", "bidirectional", "wrapped"] = "auto"
     """`wrapped` is bidirectional with two of each mixer that is causal only, one each way."""
     match: str | None = None
-    """params:200k, flops:3M (per token) or state:4k: solve the width for this size;
-    atmost:params:200k: only if it is larger; none: do not. Where neither it nor dim is given the task's recipe may ask for one.
+    """params:200k, flops:3M (per token) or state:4k: solve the width for this size; with atmost:
+    before it, only if it is larger; none: do not. Where neither this nor dim is given the task's
+    recipe may ask for one.
     """
     dim: Annotated[int, Field(gt=0, le=65_536)] | None = None
     depth: Annotated[int, Field(gt=0, le=4_096)] | None = None

@@ -136,12 +136,14 @@ def test_a_size_is_matched_unless_the_user_names_a_width_or_none() -> None:
 
 
 def test_a_size_at_most_changes_only_what_is_larger() -> None:
-    def size(*words: str) -> int:
-        return sum(p.numel() for p in planned("mixer=attention", *words).build().parameters())
+    def size(match: str) -> int:
+        words = ["task=copy", "budget=smoke", "mixer=attention", f"match={match}"]
+        (config,) = resolve(SHELVES, words, multirun=False)
+        return sum(p.numel() for p in plan(SHELVES, config).build().parameters())
 
-    natural = size("match=none")
-    assert size(f"match=atmost:params:{natural}") == natural
-    assert 0.98 * 5000 <= size("match=atmost:params:5k", "depth=8") <= 5000
+    natural = size("none")
+    assert size(f"atmost:params:{natural}") == natural
+    assert 0.98 * 20_000 <= size("atmost:params:20k") <= 20_000 < natural
 
 
 def test_a_causal_mixer_is_wrapped_where_the_first_position_is_read() -> None:
