@@ -28,13 +28,16 @@ JOINT_Y, JOINT_X, DIRECTION, PADDLE_Y, PADDLE_X = range(5)
 """The state of a contour: the joint before its newest paddle, and that paddle."""
 
 
+COMPILED = zoo.ops.fused.missing() is None
+"""Whether loops over pixels are fast; plain Python leaves them to NumPy."""
+
+
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """By Numba where that is installed.
 
     Its leave to reorder sums changes nothing here: no sum of reals has more than two terms.
     """
-    fused = zoo.ops.fused
-    return function if fused.missing() else fused.jit(function)
+    return zoo.ops.fused.jit(function) if COMPILED else function
 
 
 @compiled
@@ -45,7 +48,13 @@ def free(kit: Kit, mask: Plane, y: int, x: int, direction: int) -> bool:
     top, left = max(y - half, 0), max(x - half, 0)
     bottom, right = min(y + half + 1, size), min(x + half + 1, size)
     inside = room[top - y + half : bottom - y + half, left - x + half : right - x + half]
-    return bool((mask[top:bottom, left:right] <= inside).all())
+    if not COMPILED:
+        return bool((mask[top:bottom, left:right] <= inside).all())
+    for row in range(bottom - top):
+        for column in range(right - left):
+            if mask[top + row, left + column] > inside[row, column]:
+                return False
+    return True
 
 
 @compiled
@@ -55,7 +64,13 @@ def paint(plane: Plane, patch: Plane, y: int, x: int) -> None:
     top, left = max(y - half, 0), max(x - half, 0)
     bottom, right = min(y + half + 1, size), min(x + half + 1, size)
     inside = patch[top - y + half : bottom - y + half, left - x + half : right - x + half]
-    plane[top:bottom, left:right] = np.maximum(plane[top:bottom, left:right], inside)
+    under = plane[top:bottom, left:right]
+    if not COMPILED:
+        np.maximum(under, inside, out=under)
+        return
+    for row in range(bottom - top):
+        for column in range(right - left):
+            under[row, column] = max(under[row, column], inside[row, column])
 
 
 @compiled
@@ -122,7 +137,7 @@ def note(paddle: Places, contour: Places) -> None:
 @compiled
 def two_seeds(kit: Kit, words: Places, at: int, contours: Places) -> tuple[int, bool]:
     """First paddles: one anywhere well inside, one some way off in any direction."""
-    size, low = kit.numbers[SIZE], kit.numbers[LOW]
+    size = kit.numbers[SIZE]
     for which in range(2):
         begun = False
         for _ in range(kit.numbers[PADDLE_TRIALS]):
@@ -130,14 +145,8 @@ def two_seeds(kit: Kit, words: Places, at: int, contours: Places) -> tuple[int, 
             word = words[at + 1]
             at += 2
             if which == 0:
-                if not kit.solid[direction].any():
-                    return at - 1, False
-                # all of the paddle's solid pixels must be inside: a rectangle of places
-                solid = np.argwhere(kit.solid[direction]) - kit.solid.shape[1] // 2
-                top, left = low - solid[:, 0].min(), low - solid[:, 1].min()
-                height = size - low - solid[:, 0].max() - top
-                width = size - low - solid[:, 1].max() - left
-                if height <= 0 or width <= 0:
+                top, left, height, width = kit.middle[direction]
+                if height * width == 0:
                     return at - 1, False
                 index = (word * (height * width)) >> 32
                 y, x = top + index // width, left + index % width
@@ -168,6 +177,7 @@ def two_contours(
     """
     if at + 4 * kit.numbers[PADDLE_TRIALS] > len(words):
         return OUT_OF_WORDS, False
+    targets[0, 1, 2] = -1
     at, done = two_seeds(kit, words, at, contours)
     if not done:
         return at, False
@@ -278,10 +288,12 @@ def grow(kit: Kit, words: Places, at: int, targets: Places, distractors: Places)
     contours = np.zeros((2, 5), np.int64)
     done = False
     while not done:
-        mask[:], wide[:] = empty, around
         at, done = two_contours(kit, words, at, mask, wide, contours, targets)
         if at == OUT_OF_WORDS:
             return at
+        # before the second paddle nothing is taken
+        if not done and targets[0, 1, 2] >= 0:
+            mask[:], wide[:] = empty, around
     contour = contours[0]
     for which in range(kit.numbers[DISTRACTORS]):
         distractors[which, 0, 2] = -1

@@ -58,6 +58,8 @@ class Kit(NamedTuple):
     """(d, s, s) the highest mask that lets it be drawn."""
     solid: Plane
     """(360, r, r) where a first paddle would meet what is there; all 0: no place will do."""
+    middle: Places
+    """(360, 4) top, left, height and width of the pixels that may begin the first contour."""
     along: Reals
     """(360, 2) from the first end to the second."""
     back: Reals
@@ -92,13 +94,15 @@ def kit(rules: Rules, margin: int) -> Kit:
     drawn = first + [half_turn(angle) for angle in later]
     strokes, masks = _paddles(rules, margin, drawn)
     backwards = [angle + pi if angle + pi < pi else angle - pi for angle in first]
+    solid = _solid(masks, reach)
     return Kit(
         numbers=_numbers(rules),
         strokes=strokes,
         masks=masks,
         wide=_wide(masks, margin),
         room=_room()[masks],
-        solid=_solid(masks, reach),
+        solid=solid,
+        middle=_middle(solid, rules),
         along=_steps(length, first),
         back=_steps(reach, backwards),
         seed=_steps(rules.seed_distance, [degree * pi / 180 for degree in range(DEGREES)]),
@@ -183,6 +187,18 @@ def _solid(masks: Plane, reach: int) -> Plane:
         for columns in quarters:
             solid[~solid[:, rows, columns].any((1, 2))] = 0
     return solid
+
+
+def _middle(solid: Plane, rules: Rules) -> Places:
+    """Where all of a first paddle's solid pixels stay twice the seeds' distance off the edges."""
+    low, high = 2 * rules.seed_distance, rules.size - 2 * rules.seed_distance
+    out = np.zeros((DEGREES, 4), np.int64)
+    for direction, patch in enumerate(solid):
+        if patch.any():
+            offsets = np.argwhere(patch) - len(patch) // 2
+            first, last = low - offsets.min(0), high - offsets.max(0)
+            out[direction] = [*first, *np.maximum(last - first, 0)]
+    return out
 
 
 def _steps(length: int, angles: list[float]) -> Reals:
