@@ -5,11 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import Dataset, TensorDataset, random_split
 
 import zoo
 from zoo_lra import generated, shards
 from zoo_lra.pathfinder import RAMP, Pathfinder, PathX
-from zoo_lra.protocols import MOST
+from zoo_lra.protocols import MOST, Protocol
+
+PROTOCOLS: tuple[Protocol, ...] = ("tay-repo", "s4")
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +24,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def data(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOO_DATA", str(folder))
+    for module in (shards, generated):  # no more images than a test takes
+        monkeypatch.setattr(module, "ROWS", 25)
 
 
 def test_batch_is_full_rows_of_bytes_and_both_answers() -> None:
@@ -90,11 +95,7 @@ def test_identity_knows_the_data_but_not_the_workers_nor_the_folder() -> None:
     assert release[0] == release[1]
 
 
-def test_path_x_of_smoke_is_a_tenth_of_the_examples_of_its_true_length(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for module in (shards, generated):  # a thousand images of this size take their time
-        monkeypatch.setattr(module, "ROWS", 20)
+def test_path_x_of_smoke_is_a_tenth_of_the_examples_of_its_true_length() -> None:
     task = PathX(budget="smoke", protocol="tay-repo")
     batch = task.train_batch(0, 0, 2)
     assert batch.inputs.shape == (2, 16_384)
@@ -118,6 +119,40 @@ def test_release_that_is_not_here_is_told_with_the_command() -> None:
     assert "zoo data fetch lra-release" in said
     with pytest.raises(zoo.DataError, match="zoo data fetch lra-release"):
         task.prepare()
+
+
+def released(root: Path, count: int) -> Path:
+    """Pictures of one grey each, 0, 1, 2 ..., odd ones joined, as the release has them."""
+    from PIL import Image
+
+    folder = root / "pathfinder32" / "curv_contour_length_14"
+    (folder / "imgs" / "0").mkdir(parents=True)
+    (folder / "metadata").mkdir()
+    lines = []
+    for number in range(count):
+        name = f"sample_{number}.png"
+        Image.new("L", (32, 32), number).save(folder / "imgs" / "0" / name)
+        lines.append(f"imgs/0 {name} {number} {number % 2} 1.8 6 2.0 2 5 2 1")
+    (folder / "metadata" / "0.npy").write_text("\n".join([*lines, ""]))
+    return root
+
+
+def test_release_is_cut_as_the_protocol_does(tmp_path: Path) -> None:
+    root = str(released(tmp_path, 20))
+    shown = {}
+    for protocol in PROTOCOLS:
+        task = Pathfinder(budget="smoke", protocol=protocol, data="release", root=root)
+        shown[protocol] = {
+            split: [int(row[0]) for row in rows.take(np.arange(len(rows.labels)))]
+            for split, rows in task.splits.items()
+        }
+        for split, rows in task.splits.items():
+            assert rows.labels.tolist() == [grey % 2 for grey in shown[protocol][split]]
+    in_order, drawn = shown["tay-repo"], shown["s4"]
+    assert in_order == {"train": list(range(16)), "valid": [16, 17], "test": [18, 19]}
+    whole: Dataset[int] = TensorDataset(torch.arange(20))  # type: ignore[assignment]
+    parts = random_split(whole, [16, 2, 2], torch.Generator().manual_seed(42))
+    assert list(drawn.values()) == [list(part.indices) for part in parts]
 
 
 def test_text_is_the_picture() -> None:
