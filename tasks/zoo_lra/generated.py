@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Event
+from typing import Literal
 
 import numpy as np
 
@@ -16,11 +17,13 @@ from zoo_lra.pathfinder_rules import PADDLES, Difficulty, Resolution, Rules, rul
 from zoo_lra.rows import Bytes, Ragged, Rows
 from zoo_lra.shards import ROWS, Plan, damages, open_rows, whole
 
-SPLITS: tuple[zoo.Split, ...] = ("train", "valid", "test")
+Split = Literal["train", "valid", "test"]
+"""zoo.Split, whose home imports torch."""
+SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 VERSION = 1
 """Of the Pathfinder generator: raised when the same seed gives other bytes."""
-PATHFINDERS: Mapping[zoo.Split, int] = {"train": 160_000, "valid": 20_000, "test": 20_000}
-LISTOPS: Mapping[zoo.Split, int] = {"train": 96_000, "valid": 2000, "test": 2000}
+PATHFINDERS: Mapping[Split, int] = {"train": 160_000, "valid": 20_000, "test": 20_000}
+LISTOPS: Mapping[Split, int] = {"train": 96_000, "valid": 2000, "test": 2000}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +51,7 @@ class Pathfinders(zoo.Source):
         complaints = (damages(self._plan(split), PATHFINDERS[split]) for split in SPLITS)
         return [complaint for each in complaints for complaint in each]
 
-    def _plan(self, split: zoo.Split) -> Plan:
+    def _plan(self, split: Split) -> Plan:
         return pathfinder_plan(self.resolution, self.difficulty, split)
 
 
@@ -68,11 +71,11 @@ class ListOpsFiles(zoo.Stored):
                 np.save(folder / f"{split}-{part}.npy", np.asarray(array))
         return ["generated, data_seed=0"]
 
-    def rows(self, sizes: Mapping[zoo.Split, int]) -> dict[zoo.Split, Ragged] | None:
+    def rows(self, sizes: Mapping[Split, int]) -> dict[Split, Ragged] | None:
         """The first rows of each split, mapped into memory; None unless all files are here."""
         if not self.here() or any(sizes[split] > LISTOPS[split] for split in sizes):
             return None
-        found: dict[zoo.Split, Ragged] = {}
+        found: dict[Split, Ragged] = {}
         for split, count in sizes.items():
             parts = [self.folder() / f"{split}-{part}.npy" for part in Ragged._fields]
             tokens, offsets, labels = (np.load(part, mmap_mode="r") for part in parts)
@@ -85,9 +88,9 @@ def pathfinder(
     resolution: Resolution,
     difficulty: Difficulty,
     data_seed: int,
-    sizes: Mapping[zoo.Split, int],
+    sizes: Mapping[Split, int],
     workers: int = 1,
-) -> dict[zoo.Split, Rows]:
+) -> dict[Split, Rows]:
     """The first ``sizes[split]`` images of every split, generated as far as they are not on disk.
 
     Rows are pixels in reading order, 0 to 255; label 1 means one contour joins the markers.
@@ -105,7 +108,7 @@ def pathfinder_name(resolution: Resolution, difficulty: Difficulty) -> str:
 
 
 def pathfinder_plan(
-    resolution: Resolution, difficulty: Difficulty, split: zoo.Split, data_seed: int = 0
+    resolution: Resolution, difficulty: Difficulty, split: Split, data_seed: int = 0
 ) -> Plan:
     """Where the images of one split are kept, and how they are made."""
     name = pathfinder_name(resolution, difficulty)
