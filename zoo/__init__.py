@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from zoo.mixer import Flops as Flops
     from zoo.mixer import Mixer as Mixer
     from zoo.mixer import State as State
+    from zoo.names import Budget as Budget
+    from zoo.names import Split as Split
     from zoo.position import EmbeddingPosition as EmbeddingPosition
     from zoo.position import NoPosition as NoPosition
     from zoo.position import Position as Position
@@ -37,9 +39,7 @@ if TYPE_CHECKING:
     from zoo.runner import run as run
     from zoo.task import IGNORED as IGNORED
     from zoo.task import Batch as Batch
-    from zoo.task import Budget as Budget
     from zoo.task import Recipe as Recipe
-    from zoo.task import Split as Split
     from zoo.task import Tally as Tally
     from zoo.task import Task as Task
     from zoo.task import classification as classification
@@ -55,6 +55,7 @@ HOME = {
     "hooks": ["hookimpl"],
     "kernel": ["Kernel"],
     "mixer": ["Flops", "Mixer", "State"],
+    "names": ["Budget", "Split"],
     "position": [
         "EmbeddingPosition",
         "NoPosition",
@@ -70,9 +71,7 @@ HOME = {
     "task": [
         "IGNORED",
         "Batch",
-        "Budget",
         "Recipe",
-        "Split",
         "Tally",
         "Task",
         "classification",

@@ -11,7 +11,8 @@ from zoo.errors import ZooError
 from zoo.registry import Registry
 
 if TYPE_CHECKING:  # torch is imported once the words have been found good
-    from zoo.task import Batch, Split, Task
+    from zoo.names import Split
+    from zoo.task import Batch, Task
 
 
 def run(registry: Registry, words: Sequence[str], *, multirun: bool, dry_run: bool) -> int:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import torch
 
 from zoo.model import Backbone
-from zoo.task import Batch, Split, Tally, Task
+from zoo.names import Split
+from zoo.task import Batch, Tally, Task
 
 
 class Score(NamedTuple):

@@ -19,9 +19,9 @@ from zoo.build import layers
 from zoo.errors import Killed, ZooError
 from zoo.evaluate import precision_context
 from zoo.model import Backbone, state_bytes
+from zoo.names import Budget
 from zoo.plan import Plan
 from zoo.record import Efficiency, FlopsPart, Spread
-from zoo.task import Budget
 
 T = TypeVar("T")
 FORWARD: dict[Budget, tuple[int, ...]] = {

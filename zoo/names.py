@@ -1,8 +1,12 @@
-"""Names that become folders: one rule for all."""
+"""Words of the zoo's own, and one rule for names that become folders."""
 
 import re
+from typing import Literal
 
 from zoo.errors import ZooError
+
+Budget = Literal["smoke", "cpu", "gpu", "paper"]
+Split = Literal["train", "valid", "test"]
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 RESERVED = {"con", "prn", "aux", "nul", *(f"{p}{i}" for p in ("com", "lpt") for i in range(1, 10))}

@@ -24,12 +24,12 @@ from zoo.identity import digest
 from zoo.keys import HOUSEKEEPING
 from zoo.measure import efficiency, peak_memory
 from zoo.model import Backbone
+from zoo.names import Split
 from zoo.plan import Plan, plan
 from zoo.progress import Progress
 from zoo.record import Data, Efficiency, Failure, Metric, MixerPart, Record, Status, TaskPart
 from zoo.registry import load
 from zoo.signals import Stop
-from zoo.task import Split
 from zoo.train import Trained, train
 from zoo.verdict import OUT_OF_MEMORY, verdict
 

@@ -13,9 +13,8 @@ from torch import Tensor
 from zoo.head import Head
 from zoo.identity import digest
 from zoo.mixer import Mixer
+from zoo.names import Budget, Split
 
-Budget = Literal["smoke", "cpu", "gpu", "paper"]
-Split = Literal["train", "valid", "test"]
 Schedule = Literal["cosine", "constant", "linear", "rsqrt"]
 IGNORED = -100
 """A target that is not scored; cross_entropy's own default ignore_index."""

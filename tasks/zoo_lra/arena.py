@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -10,7 +11,7 @@ import torch
 
 import zoo
 from zoo_lra.heads import ArenaHead
-from zoo_lra.protocols import Protocol, setting, sizes
+from zoo_lra.protocols import MOST, Protocol, setting, sizes
 from zoo_lra.rows import Ints, Rows, Tokens
 from zoo_lra.setting import Key
 
@@ -70,7 +71,21 @@ class Arena(zoo.Task):
         _ = self.splits
 
     def recipe(self) -> zoo.Recipe:
-        return self.setting.recipe
+        recipe = self.setting.recipe
+        if not self.setting.tenth:
+            return recipe
+        return replace(recipe, match=f"atmost:params:{int(1.1 * self.transformer())}")
+
+    def transformer(self) -> int:
+        """Parameters of the protocol's Transformer: what its limits on size are measured by."""
+        asked, dim = self.setting, self.setting.recipe.dim
+        hidden = round(asked.block["channel.expand"] * dim)
+        with torch.device("meta"):
+            head = sum(p.numel() for p in self.head(dim).parameters())
+        embedding = dim * (self.inputs + self.real)
+        table = dim * self.max_length if asked.position == "learned" else 0
+        layer = 4 * dim * dim + 2 * dim * hidden + hidden + dim + 4 * dim
+        return embedding + table + asked.recipe.depth * layer + dim + head
 
     def backbone(self, mixer: type[zoo.Mixer]) -> Mapping[str, Any]:
         return self.setting.around(mixer)
@@ -128,7 +143,8 @@ class Arena(zoo.Task):
         return ((tokens.float() / 255 - mean) / deviation)[..., None]
 
     def identity(self) -> Mapping[str, Any]:
-        return {**self.setting.identity(), **self.data_identity()}
+        most = MOST.get(self.budget)
+        return {**self.setting.identity(), "most": most, **self.data_identity()}
 
     def sizes(self, counts: Mapping[zoo.Split, int]) -> dict[zoo.Split, int]:
         """How many of the ``counts`` examples of each split this budget takes: the first ones."""

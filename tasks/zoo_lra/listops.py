@@ -3,22 +3,21 @@
 from collections.abc import Mapping
 from functools import cached_property
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 import zoo
 from zoo_lra import release
 from zoo_lra.arena import Arena
 from zoo_lra.generated import LISTOPS, LISTOPS_FILES
 from zoo_lra.packed import Corpus
-from zoo_lra.protocols import Protocol, setting
+from zoo_lra.protocols import EXPRESSION, Protocol, setting
 from zoo_lra.rows import Bytes, Ragged, Rows, Tokens
 from zoo_lra.splits import SHARD, generate
 from zoo_lra.trees import DIGITS, Rules
 
-RULES = Rules()
 VOCABULARY = (*map(str, range(DIGITS)), "[MIN", "[MAX", "[MED", "[SM", "]")
 END = len(VOCABULARY)
 """The token after an expression, where a protocol has one."""
@@ -31,7 +30,12 @@ class ListOps(Arena):
     grammar, rejection by length, vocabulary (parentheses are no tokens) and 96,000 / 2,000 / 2,000
     examples. ``data``: `generated`, or `release`, the published files, which came from an unseeded
     generator and are not these. A smaller budget takes the first examples of each split, so its
-    test set is part of the whole one; no budget shortens an expression.
+    test set is part of the whole one.
+
+    Generated expressions are longer than a quarter of ``length`` and shorter than it: 2,000, and
+    125 at the budget `cpu`, where minutes on two cores teach nothing about thousands of tokens:
+    2,400 steps of 8 left mamba at .338 where the root's operator alone has .326. At 125, where that
+    has .325, 2,400 steps of 32 bring it to .38. So a `cpu` row says nothing about long range.
 
     Protocol `zoo` reads the first position and the last. Measured with mamba at dim 32: under the
     mean or the last position alone it stays at the majority class (.18 to .19 of validation after
@@ -41,8 +45,7 @@ class ListOps(Arena):
     that on the test split, and not the .17 of the commonest answer, is its ``chance``; under the
     other protocols it is the commonest answer. What knowing more of the root is worth (5,000
     training examples): its digits next to either end .45, all its digits .51, the operators among
-    its arguments as well .61. The minutes of `cpu` do not teach mamba that: .338 on the test split
-    of 1,000, where the operator alone has .326.
+    its arguments as well .61.
 
     ``data_seed`` makes other expressions, which is another task. ``workers`` threads generate
     them; the bytes do not depend on their number.
@@ -55,12 +58,23 @@ class ListOps(Arena):
         protocol: Protocol = "zoo",
         data: Literal["generated", "release"] = "generated",
         root: str = "",
+        length: Annotated[int, Field(ge=16, le=2000)] | None = None,
         data_seed: NonNegativeInt = 0,
         workers: PositiveInt = 1,
     ) -> None:
+        if data == "release" and length is not None:
+            raise zoo.ZooError(
+                f"task.length={length}: the released expressions have the lengths they have; leave "
+                "it out, or type task.data=generated"
+            )
+        if data == "generated" and budget == "cpu":
+            length = length or EXPRESSION
         symbols = len(VOCABULARY) + setting("listops", protocol, budget, None).end
-        super().__init__("listops", budget, protocol, vocabulary=symbols, outputs=DIGITS)
+        super().__init__(
+            "listops", budget, protocol, vocabulary=symbols, outputs=DIGITS, length=length
+        )
         self.data, self.root = data, root
+        self.rules = Rules(longer_than=(length or 2000) // 4, shorter_than=length or 2000)
         self.data_seed, self.workers = data_seed, workers
 
     def load(self) -> Mapping[zoo.Split, Rows]:
@@ -73,12 +87,17 @@ class ListOps(Arena):
             sizes = self.sizes(self.released)
             return {split: shortened(self.corpus.splits[split], sizes[split]) for split in sizes}
         counts = self.sizes(LISTOPS)
-        kept = LISTOPS_FILES.rows(counts) if self.data_seed == 0 else None
+        kept = LISTOPS_FILES.rows(counts) if self.usual else None
         if kept is not None:
             return kept
         asked = {str(split): count for split, count in counts.items()}
-        made = generate(asked, self.data_seed, RULES, self.workers)
+        made = generate(asked, self.data_seed, self.rules, self.workers)
         return {split: Ragged(*made[split]) for split in counts}
+
+    @property
+    def usual(self) -> bool:
+        """Whether these are the expressions that `zoo data fetch listops` keeps."""
+        return self.data_seed == 0 and self.rules == Rules()
 
     @cached_property
     def corpus(self) -> Corpus:
@@ -117,7 +136,7 @@ class ListOps(Arena):
         return {
             "data": "generated",
             "generator": f"listops, Philox 4x64, shards of {SHARD}",
-            "rules": RULES._asdict(),
+            "rules": self.rules._asdict(),
             "data_seed": self.data_seed,
             "sizes": self.sizes(LISTOPS),
             "vocabulary": VOCABULARY,

@@ -1,6 +1,7 @@
 """The two protocols of Tay et al. 2020, "Long Range Arena" (arXiv 2011.04006)."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -121,10 +122,15 @@ def paper() -> dict[Key, Setting]:
     here 4,000, others by task.length; Retrieval a base rate of 0.5 (0.05) and a head on
     [a, b, a b, a - b] of one hidden layer ([a, b] of two); Image 3 layers, 4 heads and 0.01
     (1 layer, 8 heads, 0.0005); Pathfinder 8 heads, 128 wide and 0.01 (4 heads, 32 wide, 0.001).
-    Its parameter rule, a new model at most a tenth larger at the same depth and width, is not
-    enforced: widths are equal and sizes are in the records. Faults kept: those of `tay-repo`
-    in splits and warm-up.
+    Its parameter rule, a new model at most a tenth larger than the Transformer, is kept: widths
+    are equal, and what is larger is made narrower. Faults kept: those of `tay-repo` in splits and
+    warm-up.
     """
+    return {key: replace(setting, tenth=True) for key, setting in appendix().items()}
+
+
+def appendix() -> dict[Key, Setting]:
+    """The sizes of the paper's appendix A."""
     repo = repository()
     text = partial(Setting, pooling="first", position="sinusoidal", cls=True, tokens="bytes")
     wide = {"dim": 512, "depth": 6}

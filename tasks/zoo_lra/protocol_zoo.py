@@ -26,7 +26,7 @@ Paper = partial(
 RECIPES: Mapping[Key, Mapping[zoo.Budget, zoo.Recipe]] = {
     "listops": {
         "smoke": Smoke(batch_size=8),
-        "cpu": Cpu(batch_size=8),
+        "cpu": Cpu(batch_size=32, steps=3000, evaluate_every=500),
         "gpu": Gpu(batch_size=32),
         "paper": Paper(batch_size=32),
     },
@@ -50,7 +50,7 @@ RECIPES: Mapping[Key, Mapping[zoo.Budget, zoo.Recipe]] = {
     },
     "pathfinder": {
         "smoke": Smoke(batch_size=8),
-        "cpu": Cpu(batch_size=16),
+        "cpu": Cpu(batch_size=8, steps=600, evaluate_every=300),
         "gpu": Gpu(batch_size=64, steps=10_000),
         "paper": Paper(batch_size=64, steps=100_000),
     },

@@ -12,7 +12,9 @@ Protocol = Literal["zoo", "tay-paper", "tay-repo", "s4", "nystrom"]
 NARROWEST = 16
 """The narrowest head that is left when a width shrinks."""
 LONG = 8192
-"""Tokens from which on `smoke` takes a tenth of the examples and a quarter of the steps."""
+"""Tokens from which on `smoke` and `cpu` take a tenth of the examples."""
+EXPRESSION = 125
+"""Tokens of an expression at `cpu`, where they are generated: a sixteenth."""
 
 NAMES: Mapping[Key, str] = {
     "pathx": "Path-X (Pathfinder of 128 x 128)",
@@ -33,7 +35,7 @@ class Limit:
     width: int = 1_000_000
     depth: int = 1_000_000
     text: int = 1_000_000
-    """Tokens of a text. An expression or a picture would lose its answer: they stay whole."""
+    """Tokens of a text. A picture would lose its answer, and so stays whole."""
 
 
 LIMITS: Mapping[zoo.Budget, Limit] = {
@@ -43,7 +45,7 @@ LIMITS: Mapping[zoo.Budget, Limit] = {
 }
 MOST: Mapping[zoo.Budget, Mapping[zoo.Split, int]] = {
     "smoke": {"train": 1000, "valid": 50, "test": 200},
-    "cpu": {"train": 10_000, "valid": 500, "test": 1000},
+    "cpu": {"train": 40_000, "valid": 500, "test": 1000},
 }
 """Examples per split at the small budgets; the others take all there are."""
 
@@ -85,7 +87,8 @@ def smaller(whole: Setting, limit: Limit, length: int | None = None) -> Setting:
     examples as its tokens hold, never less than one. The peak learning rate falls with the square
     root of the batch (Adam's rule); warm-up stays a share of the steps; weight decay, schedule,
     dropout, norms, pooling and head stay as they are. Heads become the most that leave each at
-    least 16 wide and divide the width. `smoke` takes a quarter of the steps of very long rows.
+    least 16 wide and divide the width. Generated expressions are a sixteenth as long at `cpu`
+    (ListOps says so). `smoke` takes a quarter of the steps of very long rows.
     """
     old = whole.recipe
     rows = 2 if whole.pair != "none" else 1
@@ -114,6 +117,7 @@ def fewer(heads: int, dim: int) -> int:
 
 def sizes(counts: Mapping[zoo.Split, int], budget: zoo.Budget, length: int) -> dict[zoo.Split, int]:
     """How many of the ``counts`` examples of each split a budget takes."""
-    most = MOST.get(budget, counts)
-    share = 10 if budget == "smoke" and length > LONG else 1
+    if budget not in MOST:
+        return dict(counts)
+    most, share = MOST[budget], 10 if length > LONG else 1
     return {split: min(count, most[split] // share) for split, count in counts.items()}

@@ -53,6 +53,8 @@ class Setting:
     """Words of `zoo run` around every mixer."""
     position: str | None = None
     """Of mixers that are blind to order; None for their own."""
+    tenth: bool = False
+    """Whether a mixer may make the model at most a tenth larger than the Transformer."""
     alone: bool = False
     """Whether a mixer that owns its channels is a layer by itself, without an MLP after it."""
 

@@ -46,4 +46,6 @@ def test_the_python_runs_and_then_the_board(
 def test_every_name_on_a_shelf_is_in_its_table() -> None:
     for title, shelf in zoo.load().shelves.items():
         (row,) = [line for line in README.splitlines() if line.startswith(f"| {title} |")]
-        assert {f"`{name}`" for name in shelf} <= set(re.findall(r"`[^`]+`", row)), title
+        # `pathfinder32-easy` is told as `pathfinder32` and each `-easy`
+        named = {f"`{re.sub('-(easy|intermediate)$', '', name)}`" for name in shelf}
+        assert named <= set(re.findall(r"`[^`]+`", row)), title

@@ -83,7 +83,7 @@ def test_batch_is_a_pure_function_of_seed_and_step(task: ListOps) -> None:
 
 
 def test_smaller_budget_tests_on_the_first_of_the_larger(task: ListOps) -> None:
-    larger = next(ListOps(budget="cpu").batches("test", 200))
+    larger = next(ListOps(budget="gpu").batches("test", 200))
     (smaller,) = task.batches("test", 200)
     assert expressions(task, smaller) == expressions(task, larger)
     assert torch.equal(smaller.targets, larger.targets)
@@ -227,3 +227,17 @@ def test_expressions_that_were_fetched_are_those_that_are_generated(
 def test_grid_length_is_refused(task: ListOps) -> None:
     with pytest.raises(zoo.ZooError, match="no grid of lengths; it was asked for 8"):
         next(task.batches("test", 4, length=8))
+
+
+def test_expressions_are_shorter_at_cpu_and_where_the_user_says() -> None:
+    task = ListOps(budget="cpu")
+    lengths = torch.cat([b.lengths for b in task.batches("valid", 500) if b.lengths is not None])
+    assert (lengths.min() > 31, lengths.max() < 125) == (True, True)
+    assert task.max_length == 125
+    other = ListOps(budget="smoke", length=40)
+    (batch,) = other.batches("valid", 50)
+    assert batch.lengths is not None
+    assert (batch.lengths.min() > 10, batch.lengths.max() < 40) == (True, True)
+    assert len({one.id for one in (other, ListOps(budget="smoke"), task)}) == 3
+    with pytest.raises(zoo.ZooError, match=r"lengths they have.*task\.data=generated"):
+        ListOps(budget="smoke", data="release", length=40)

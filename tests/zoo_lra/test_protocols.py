@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import torch
 
 import zoo
 from zoo import registry
@@ -197,7 +198,9 @@ def test_given_length_stands_over_the_protocols() -> None:
 def test_small_budgets_take_the_first_examples_and_large_ones_all() -> None:
     counts: dict[zoo.Split, int] = {"train": 45_000, "valid": 5000, "test": 10_000}
     assert sizes(counts, "gpu", 1024) == sizes(counts, "paper", 1024) == counts
-    assert sizes(counts, "cpu", 1024) == {"train": 10_000, "valid": 500, "test": 1000}
+    assert sizes(counts, "cpu", 1024) == {"train": 40_000, "valid": 500, "test": 1000}
+    assert sizes(counts, "cpu", 16_384) == {"train": 4000, "valid": 50, "test": 100}
+    assert sizes(counts, "gpu", 16_384) == counts
     assert sizes(counts, "smoke", 16_384) == {"train": 100, "valid": 5, "test": 20}
     assert sizes({"test": 7}, "cpu", 1024) == {"test": 7}
 
@@ -283,3 +286,24 @@ def test_ids_are_those_of_the_records_there_are() -> None:
 def test_no_two_protocols_budgets_or_tasks_share_an_id() -> None:
     ids = Counter(one for cell in identities().values() for one in cell.values())
     assert len(ids) == 4 * len(CELLS)
+
+
+@pytest.mark.parametrize("budget", ["smoke", "cpu", "paper"])
+@pytest.mark.parametrize("key", SIX)
+def test_a_model_is_at_most_a_tenth_larger_than_the_papers_transformer(
+    key: Key, budget: str
+) -> None:
+    words = [f"task=lra/{key}", "task.protocol=tay-paper", f"budget={budget}", "device=cpu"]
+
+    def size(*more: str) -> int:
+        with torch.device("meta"):
+            return sum(p.numel() for p in planned(*words, *more).build().parameters())
+
+    limit = 1.1 * size("mixer=attention", "match=none")
+    assert planned(*words, "mixer=attention").recipe.match == f"atmost:params:{int(limit)}"
+    assert size("mixer=attention") == size("mixer=attention", "match=none")
+    natural, made = size("mixer=mamba2", "match=none"), size("mixer=mamba2")
+    if key == "pathx":  # the Transformer's table of 16,384 positions outweighs all else
+        assert made == natural <= limit
+    else:
+        assert 0.98 * limit <= made <= limit < natural
