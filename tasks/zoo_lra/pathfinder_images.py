@@ -24,7 +24,10 @@ from zoo_lra.pathfinder_rules import Rules
 from zoo_lra.pathfinder_strokes import WHITE, Plane
 
 WORDS = 1024
-"""Drawn at first; an image that needs more begins again with twice as many, the same first."""
+"""Drawn at first."""
+MORE = 8
+"""An image that needs more begins again with so many times as many, of which the first are the
+same: what was in vain is then a small part."""
 VALUES = WHITE + 1
 
 
@@ -62,7 +65,7 @@ def image(rules: Rules, key: tuple[int, int], number: int) -> Image:
         tables = kit(rules, rules.margins[int(words[1] * choices) >> 32])
         # the last word is for the markers
         at = grow(tables, words[:-1], 1 + (choices > 1), targets, distractors)
-        drawn *= 2
+        drawn *= MORE
     origin = int(words[at] >> 31)
     ends = np.stack([targets[origin, 0, :2], targets[origin if label else 1 - origin, -1, :2]])
     planes = np.zeros((3, size, size), np.uint8)

@@ -124,13 +124,16 @@ def _fill(plan: Plan, missing: Sequence[int], total: int, workers: int) -> None:
             return True
 
         left = list(missing)
-        while left:
-            done = dict(_all(work, left, workers))
-            left = [number for number in left if not done[number]]
-            if left:
-                time.sleep(0.2)
-    for number in missing:
-        (plan.folder / f"{plan.split}-{number:05}.lock").unlink(missing_ok=True)
+        try:
+            while left:
+                done = dict(_all(work, left, workers))
+                left = [number for number in left if not done[number]]
+                if left:
+                    time.sleep(0.2)
+        finally:
+            # one that another process holds may go too: at worst a shard is made twice
+            for number in missing:
+                (plan.folder / f"{plan.split}-{number:05}.lock").unlink(missing_ok=True)
 
 
 def _made(
