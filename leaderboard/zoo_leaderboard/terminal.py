@@ -1,6 +1,7 @@
 """The board in a terminal: one table per track, narrow enough for 80 columns."""
 
 from collections.abc import Sequence
+from itertools import compress
 
 from rich.cells import cell_len
 from rich.console import Console, JustifyMethod
@@ -80,18 +81,21 @@ def show_suite(suite: Suite, console: Console) -> None:
     key = suite.tracks[0].key
     heading(f"{suite.title} · budget {key.budget}", suite.note, console)
     console.print(Text(visible(f"{key.device} · {key.precision}"), style="dim"))
-    tasks = [task.partition("/")[2] for task in suite.columns]
+    here = [track is not None for track in suite.columns.values()]
+    tasks = [task.partition("/")[2] for task in compress(suite.columns, here)]
     rows = [
         [
             entry.label + ("*" if entry.provisional else ""),
             *map(score, entry.means.values()),
-            *(score(c.mean) if c.mean is not None else c.state for c in entry.cells),
+            *(c.state if c.mean is None else score(c.mean) for c in compress(entry.cells, here)),
         ]
         for entry in suite.entries
     ]
-    draw(
-        [list(one) for one in zip(["mixer", *suite.averages, *tasks], *rows, strict=True)], console
-    )
+    header = ["mixer", *suite.averages, *tasks]
+    draw([list(one) for one in zip(header, *rows, strict=True)], console)
+    absent = [task for task, track in suite.columns.items() if track is None]
+    if absent:
+        console.print(Text(visible(f"no record here: {', '.join(absent)}"), style="dim"))
     if not suite.comparable:
         console.print(Text("no means: the tasks are scored by different metrics", style="dim"))
     for track in suite.outdated:

@@ -160,3 +160,11 @@ def test_an_output_that_cannot_be_written_is_named(runs: Path, put: Put, tmp_pat
     error = run("--runs", runs, "--csv", tmp_path).exception
     assert isinstance(error, zoo.ZooError)
     assert str(tmp_path) in str(error)
+
+
+def test_tasks_of_a_suite_without_records_are_told_below_the_table(runs: Path, put: Put) -> None:
+    averages = {"Avg2": ["lra/listops", "lra/text"]}
+    put(0.4, task="lra/listops", averages=averages)
+    text = run("--runs", runs).stdout
+    assert "no record here: lra/text" in text
+    assert text.splitlines()[2].split() == ["mixer", "Avg2", "listops"]
