@@ -79,7 +79,7 @@ class Arena(zoo.Task):
     def transformer(self) -> int:
         """Parameters of the protocol's Transformer: what its limits on size are measured by."""
         asked, dim = self.setting, self.setting.recipe.dim
-        hidden = round(asked.block["channel.expand"] * dim)
+        hidden: int = round(asked.block["channel.expand"] * dim)
         with torch.device("meta"):
             head = sum(p.numel() for p in self.head(dim).parameters())
         embedding = dim * (self.inputs + self.real)

@@ -40,7 +40,7 @@ def test_every_mixer_learns_from_every_kind_of_task(mixer: str, task: str) -> No
     lengths = None if one.task.real else torch.tensor([33, 7] * one.task.towers)
     batch = zoo.Batch(inputs, torch.tensor([0, 1]), lengths)
     loss = one.task.score(model(inputs, lengths), batch)["loss"].mean
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     assert loss.isfinite()
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     assert len(gradients) > 10
