@@ -105,6 +105,7 @@ def doctor(registry: Registry) -> int:
     import torch
 
     from zoo import ops
+    from zoo.data.source import data_folder
     from zoo.environment import device_name, installed
     from zoo.runner import runs_folder
 
@@ -117,6 +118,7 @@ def doctor(registry: Registry) -> int:
         "numba": installed("numba"),
         "device": f"{device}: {device_name(device)}",
         "runs": str(runs_folder().resolve()),
+        "data": str(data_folder().resolve()),
     }
     for key, value in lines.items():
         print(f"{key:10} {value}")
