@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from zoo.data.advance import note
 from zoo.data.source import Source, data_folder, sized
+from zoo.data.stored import WORKPLACE
 from zoo.errors import DataError, DiskFull, UnknownName, ZooError, nearest
 from zoo.registry import Registry
 
@@ -125,11 +126,19 @@ def _announce(wanted: Sequence[Source], *, force: bool) -> None:
         f"in all{unknown} {sized(load)} to download and {sized(disk)} on disk in {data_folder()}, "
         f"where {sized(free)} are free"
     )
-    if disk > free:
+    rest = disk - sum(_brought(source, force=force) for source in coming)
+    if rest > free:
         raise DiskFull(
-            f"{sized(disk)} do not fit into {data_folder()}, where {sized(free)} are free; free "
+            f"{sized(rest)} do not fit into {data_folder()}, where {sized(free)} are free; free "
             "some space or point ZOO_DATA to another disk"
         )
+
+
+def _brought(source: Source, *, force: bool) -> int:
+    """Bytes that an earlier call has left of it, which need no room any more."""
+    places = [data_folder() / WORKPLACE / source.name] + ([] if force else [source.folder()])
+    files = (path for place in places for path in place.rglob("*") if path.is_file())
+    return sum(path.stat().st_size for path in files)
 
 
 def _standing(folder: Path) -> Path:
@@ -180,8 +189,10 @@ def verify(registry: Registry, words: Sequence[str]) -> Outcome:
     lines, code = [], 0
     for name in names:
         source = every[name]
-        complaints = source.verify() if source.folder().exists() else ["is not here"]
-        if complaints:
+        if not source.folder().exists():
+            code = DataError.exit_code
+            lines.append(f"{name}: is not here; zoo data fetch {name} brings it")
+        elif complaints := source.verify():
             code = DataError.exit_code
             lines += [f"{name}: {complaint}" for complaint in complaints]
             lines.append(f"  mend it: zoo data fetch {name} --force")

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 from collections import namedtuple
 from collections.abc import Callable
@@ -23,6 +24,7 @@ import pytest
 import zoo
 from zoo import cli, hooks, registry
 from zoo.data import manifest, web
+from zoo.data.alone import alone
 
 if TYPE_CHECKING:
     from tests.zoo.conftest import Shop
@@ -256,7 +258,8 @@ def test_verify_finds_a_flipped_byte_and_names_the_mend(
     source = toy(shop.offer("toy", ROWS))
     zoo_data = run(source)
     assert zoo_data("verify")[:2] == (0, f"nothing is in {data} yet\n")
-    assert zoo_data("verify", "toy")[0] == 3
+    absent = zoo_data("verify", "toy")
+    assert absent[:2] == (3, "toy: is not here; zoo data fetch toy brings it\n")
     source.fetch()
     assert zoo_data("verify")[:2] == (0, "toy: whole\n")
     path = source.folder() / "toy.tsv"
@@ -313,6 +316,21 @@ def test_a_disk_that_is_too_small_is_seen_before(
     assert shop.asked == []
 
 
+def test_what_is_brought_already_needs_no_room(
+    shop: "Shop", run: Callable[..., Words], data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 300 kB 250 are here and 60 are free."""
+    source = replace(toy(shop.offer("toy", ROWS)), unpack=False)
+    part = data / "downloads" / "toy" / "toy.tsv.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(ROWS[:250_000])
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**6, 0, 60_000))
+    assert run(source)("fetch", "toy")[:2] == (0, "here: toy\n")
+    assert shop.asked == [("toy", "bytes=250000-")]
+    code, _, err = run(source)("fetch", "toy", "--force")
+    assert (code, "300 kB do not fit into" in err) == (6, True)
+
+
 def test_a_disk_that_fills_up_is_said_and_the_next_try_goes_on(
     shop: "Shop", run: Callable[..., Words], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -344,6 +362,38 @@ def test_a_folder_that_cannot_be_written_is_named(
     assert code == 3
     assert f"{tmp_path / 'file'}" in out
     assert "point ZOO_DATA to a folder that you can write to" in out
+
+
+def test_a_home_of_nobody_is_named(
+    run: Callable[..., Words], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_DATA", "~nobody-of-this-name/data")
+    code, _, err = run(toy("http://x"))("list")
+    assert (code, "ZOO_DATA=~nobody-of-this-name/data: " in err) == (3, True)
+
+
+def test_a_manifest_within_the_data_is_data(shop: "Shop", data: Path) -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo(f"deep/{manifest.NAME}"))
+    source = toy(shop.offer("toy.tar", packed.getvalue()), packed.getvalue(), file="toy.tar")
+    source.fetch()
+    (source.folder() / "deep" / manifest.NAME).unlink()
+    assert not source.here()
+
+
+def test_a_lock_whose_owner_has_just_left_is_waited_for(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its name is gone before the lock is."""
+    lock = data / "toy.lock"
+    with alone(lock, "toy"):
+        (data / "toy.lock.owner").unlink()
+        waiting = threading.Thread(target=lambda: alone(lock, "toy").__enter__())
+        waiting.start()
+        while "waiting" not in capsys.readouterr().err:
+            time.sleep(0.01)
+    waiting.join()
 
 
 CHILD = """

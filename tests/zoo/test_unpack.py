@@ -175,6 +175,35 @@ def test_links_out_and_devices_are_refused(
         opened(tarred(tmp_path / "x.tar", "box/a.txt", member))
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("empty/below", "twice"),  # `empty` is a file
+        ("x" * 300, "no path"),
+        ("x/" * 2000 + "x", "no path"),
+        (".gz", "no path"),
+        ("box/.gz", "no path"),
+    ],
+)
+def test_a_path_that_cannot_be_is_the_archives_fault(tmp_path: Path, path: str, told: str) -> None:
+    with pytest.raises(zoo.DataError, match=rf"^x\.tar: .*{told}"):
+        opened(tarred(tmp_path / "x.tar", "empty", path))
+
+
+def test_a_name_that_is_no_utf_8_is_damage(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "x.zip", "é.txt")
+    path.write_bytes(path.read_bytes().replace("é".encode(), b"\xff\xff"))
+    with pytest.raises(zoo.DataError, match=r"^x\.zip is damaged"):
+        opened(path)
+
+
+def test_what_is_no_archive_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "x.tar.gz").write_bytes(b"<html>")
+    with pytest.raises(zoo.DataError, match=r"^x\.tar\.gz is damaged: .*[a-z]$") as caught:
+        opened(tmp_path / "x.tar.gz")
+    assert "\n" not in str(caught.value)
+
+
 def test_a_link_in_a_zip_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         info = zipfile.ZipInfo("link")

@@ -20,8 +20,7 @@ def alone(lock: Path, what: str) -> Iterator[None]:
     try:
         guard.acquire(timeout=0)
     except Timeout:
-        who = owner.read_text(encoding="utf-8") if owner.exists() else "another process"
-        note(f"{what}: {who} is at it; waiting")
+        note(f"{what}: {_who(owner)} is at it; waiting")
         guard.acquire()
     try:
         owner.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
@@ -29,3 +28,11 @@ def alone(lock: Path, what: str) -> Iterator[None]:
     finally:
         owner.unlink(missing_ok=True)
         guard.release()
+
+
+def _who(owner: Path) -> str:
+    """As the process that holds the lock has written, if it has by now."""
+    try:
+        return owner.read_text(encoding="utf-8") or "another process"
+    except OSError:
+        return "another process"

@@ -19,7 +19,7 @@ SCHEMA = 1
 
 def write(folder: Path, source: str, origins: Sequence[str]) -> None:
     """Describe every file that is in ``folder`` now."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != NAME)
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / NAME)
     with advancing(f"{source}: checksums", len(paths)) as advance:
         files = {}
         for path in paths:

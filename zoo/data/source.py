@@ -15,7 +15,10 @@ def data_folder() -> Path:
     """$ZOO_DATA, or the user's cache; it need not be there yet."""
     named = os.environ.get("ZOO_DATA")
     if named:
-        return Path(named).expanduser()
+        try:
+            return Path(named).expanduser()
+        except RuntimeError as error:
+            raise DataError(f"ZOO_DATA={named}: {error}; name a folder") from error
     from platformdirs import user_cache_path
 
     return user_cache_path("mixer-zoo") / "data"

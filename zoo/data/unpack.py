@@ -31,9 +31,14 @@ DAMAGE = (
     zlib.error,
     lzma.LZMAError,
     EOFError,
+    UnicodeError,  # zipfile: a name that is no UTF-8, though it says so
     NotImplementedError,  # zipfile: a compression that it does not know
     RuntimeError,  # zipfile: encrypted
 )
+
+
+LONGEST = 250
+"""Bytes of a path in an archive: what every file system takes."""
 
 
 class Member(NamedTuple):
@@ -65,8 +70,7 @@ class Target:
         if place.name.lower().endswith(".gz") and not place.name.lower().endswith(TARS):
             place = place.with_name(place.name[:-3])
             source = gzip.GzipFile(fileobj=source)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if place.exists():
+        if place.exists() or not _stand(place.parent):
             raise DataError(f"it holds {path} twice")
         with place.open("wb") as file:
             while block := source.read(BLOCK):
@@ -109,7 +113,8 @@ def unpack(archive: Path, target: Target) -> None:
     except DataError as error:
         raise DataError(f"{archive.name}: {error}") from error
     except DAMAGE as error:
-        raise DataError(f"{archive.name} is damaged: {error}") from error
+        told = str(error).partition("\n")[0].rstrip(": ")  # tarfile lists all that it has tried
+        raise DataError(f"{archive.name} is damaged: {told}") from error
     except OSError as error:
         if error.errno is not None:  # the disk's; without a number it is bz2's
             raise
@@ -123,15 +128,23 @@ def move(file: Path, folder: Path) -> None:
     file.rename(folder / file.name)
 
 
+def _stand(folder: Path) -> bool:
+    """Whether the folder is there now; a file may be in its place."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        return False
+    return True
+
+
 def _safe(path: str) -> list[str]:
     """The parts of a path that stays inside; raises DataError for any other."""
-    clean = path.removeprefix("./")
-    parts = [part for part in clean.split("/") if part not in ("", ".")]
+    parts = [part for part in path.split("/") if part not in ("", ".")]
     windows = os.name == "nt" and ":" in path
-    if clean.startswith("/") or ".." in parts or "\\" in path or "\0" in path or windows:
+    if path.startswith("/") or ".." in parts or "\\" in path or "\0" in path or windows:
         raise DataError(f"the path {path!r} leads out of the folder")
-    if not parts:
-        raise DataError(f"{path!r} is no path")
+    if not parts or parts[-1].lower() == ".gz" or len(os.fsencode(path)) > LONGEST:
+        raise DataError(f"{path[:80]!r} is no path")
     return parts
 
 
