@@ -27,7 +27,7 @@ def find(root: Path) -> Path | None:
     return next((at for at in folders if all((at / f).is_file() for f in FILES.values())), None)
 
 
-COPIES = Copies(AAN, "the folder of new_aan_pairs.{train,eval,test}.tsv", find)
+COPIES = Copies(AAN, "the folder of new_aan_pairs.{train,eval,test}.tsv", find, instead=AAN.instead)
 
 
 def read(place: Path) -> Corpus:
@@ -44,10 +44,13 @@ def _examples(place: Path) -> Iterator[Example]:
     total = sum((place / file).stat().st_size for file in FILES.values())
     with zoo.advancing("reading new_aan_pairs", total, unit="bytes") as advance:
         for split, file in FILES.items():
+            number = 0
             with (place / file).open("rb") as lines:
                 for number, line in enumerate(lines, 1):
                     yield _parsed(line, split, f"{place / file}, line {number}")
                     advance(len(line))
+            if not number:
+                raise zoo.DataError(f"{place / file} is empty")
 
 
 def _parsed(line: bytes, split: str, where: str) -> Example:

@@ -35,7 +35,10 @@ def find(root: Path) -> Path | None:
 
 
 COPIES = Copies(
-    CIFAR10, "cifar-10-batches-py/ (data_batch_1 ...), its parent, or cifar-10-python.tar.gz", find
+    CIFAR10,
+    "cifar-10-batches-py/ (data_batch_1 ...), its parent, or cifar-10-python.tar.gz",
+    find,
+    instead=CIFAR10.instead,
 )
 
 
@@ -65,11 +68,12 @@ def _files(place: Path) -> Iterator[tuple[str, bytes]]:
         with tarfile.open(place) as archive:
             for member in archive:
                 name = Path(member.name).name
-                opened = archive.extractfile(member) if name in wanted else None
+                opened = archive.extractfile(member) if name in wanted and member.isfile() else None
                 if opened:
                     yield name, opened.read()
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise zoo.DataError(f"{place} is no whole copy of CIFAR-10: {error}") from error
+        told = str(error).partition("\n")[0].rstrip(": ")  # tarfile lists all that it has tried
+        raise zoo.DataError(f"{place} is no whole copy of CIFAR-10: {told}") from error
 
 
 class _Plain(pickle.Unpickler):
@@ -94,8 +98,9 @@ def _batch(data: bytes, where: str, grey: Callable[[Bytes], Bytes]) -> Pictures:
         planes, labels = np.asarray(content[b"data"]), np.asarray(content[b"labels"])
     except Exception as error:  # a damaged pickle raises whatever its bytes happen to mean
         raise zoo.DataError(f"{where} is no batch of CIFAR-10: {error!r}") from error
-    good = planes.dtype == np.uint8 and planes.shape == (len(labels), 3 * PIXELS)
-    if not good or labels.dtype.kind not in "iu" or not set(labels.tolist()) <= set(range(10)):
+    good = planes.dtype == np.uint8 and planes.shape == (labels.size, 3 * PIXELS)
+    digits = labels.ndim == 1 and labels.dtype.kind in "iu" and np.isin(labels, range(10)).all()
+    if not (good and digits):
         raise zoo.DataError(
             f"{where}: data {planes.dtype} {planes.shape} with {labels.shape} labels; wanted uint8 "
             f"(n, {3 * PIXELS}) with n labels from 0 to 9"

@@ -21,6 +21,8 @@ class Copies(NamedTuple):
     find: Callable[[Path], Path | None]
     """The file or folder to read, at or below a path; None where there is none."""
     installed: Callable[[], Path | None] = nowhere
+    instead: tuple[str, ...] = ("generated",)
+    """Values of ``task.data`` that stand in for it, or none; for the release, what is generated."""
 
     def place(self, root: str) -> Path | None:
         """What to read; ``root``, if given, is all that counts."""
@@ -32,10 +34,17 @@ class Copies(NamedTuple):
 
     def missing(self, root: str, task: str) -> str | None:
         """What stands in the way and what to type; None when nothing does."""
-        if self.place(root):
-            return None
-        others = [f"task.data={name}" for name in self.source.instead]
-        instead = f"; {' or '.join(others)} is a stand-in, and another task" if others else ""
+        try:
+            if self.place(root):
+                return None
+            return self._absence(root, task)
+        except (OSError, RuntimeError) as error:  # closed to us, too long, or no such user's home
+            return f"{task}: {root or self.source.folder()} cannot be read: {error}"
+
+    def _absence(self, root: str, task: str) -> str:
+        """The words for a place that can be looked at and has nothing."""
+        others = [f"task.data={name}" for name in self.instead]
+        instead = f"; {' or '.join(others)} is other data, and another task" if others else ""
         if not root:
             lacks = self.source.missing("", task) or f"{self.source.folder()} lacks {self.wanted}"
             return lacks + instead
@@ -47,12 +56,13 @@ class Copies(NamedTuple):
 
     def require(self, root: str, task: str) -> Path:
         """What to read; raises DataError with what to type when it is missing."""
+        if reason := self.missing(root, task):
+            raise zoo.DataError(reason)
         place = self.place(root)
-        if place is None:
-            raise zoo.DataError(self.missing(root, task))
+        assert place is not None
         return place
 
 
 def first(root: Path, tails: Iterable[str]) -> Path | None:
-    """The first of ``root / tail`` that exists."""
-    return next((root / tail for tail in tails if (root / tail).exists()), None)
+    """The first of ``root / tail`` that is a file."""
+    return next((root / tail for tail in tails if (root / tail).is_file()), None)

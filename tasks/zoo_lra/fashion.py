@@ -3,13 +3,14 @@
 import gzip
 import struct
 import zlib
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
 import zoo
 from zoo_lra.copies import Copies
-from zoo_lra.pictures import SIDE, Pictures, framed
+from zoo_lra.pictures import Pictures, framed
 from zoo_lra.rows import Bytes
 from zoo_lra.sources import FASHION_MNIST
 
@@ -34,7 +35,11 @@ def installed() -> Path | None:
 
 
 COPIES = Copies(
-    FASHION_MNIST, "the folder of train-images-idx3-ubyte(.gz) and the others", find, installed
+    FASHION_MNIST,
+    "the folder of train-images-idx3-ubyte(.gz) and the others",
+    find,
+    installed,
+    instead=(),
 )
 
 
@@ -45,7 +50,7 @@ def read(place: Path) -> dict[str, Pictures]:
 
 def _split(place: Path, name: str) -> Pictures:
     pixels, labels = (_read(place, f"{name}-{kind}") for kind in ("images-idx3", "labels-idx1"))
-    good = pixels.ndim == 3 and max(pixels.shape[1:]) <= SIDE and labels.shape == pixels.shape[:1]
+    good = pixels.shape[1:] == (28, 28) and labels.shape == pixels.shape[:1]
     if not good or labels.max(initial=0) > 9:
         raise zoo.DataError(
             f"{place}: {name} has pictures {pixels.shape} with labels {labels.shape} up to "
@@ -81,6 +86,6 @@ def parsed(data: bytes, where: str) -> Bytes:
         )
     shape = struct.unpack(f">{axes}I", data[4 : 4 + 4 * axes])
     found = len(data) - 4 - 4 * axes
-    if found != int(np.prod(shape)):
+    if found != prod(shape):
         raise zoo.DataError(f"{where} promises {shape} and has {found:,} bytes after its head")
     return np.frombuffer(data, np.uint8, offset=4 + 4 * axes).reshape(shape)

@@ -29,7 +29,12 @@ def find(root: Path) -> Path | None:
     return folder or first(root, ARCHIVES)
 
 
-COPIES = Copies(IMDB, "aclImdb/ (train/pos/*.txt ...), its parent, or aclImdb_v1.tar.gz", find)
+COPIES = Copies(
+    IMDB,
+    "aclImdb/ (train/pos/*.txt ...), its parent, or aclImdb_v1.tar.gz",
+    find,
+    instead=IMDB.instead,
+)
 
 
 def read(place: Path) -> Corpus:
@@ -69,7 +74,7 @@ def _archive(path: Path) -> Found:
             done = 0
             for member in archive:
                 name = REVIEW.search(member.name)
-                text = archive.extractfile(member) if name else None
+                text = archive.extractfile(member) if name and member.isfile() else None
                 if name and text:
                     found[_key(name)] = text.read()
                     advance(raw.tell() - done)

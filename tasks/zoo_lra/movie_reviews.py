@@ -32,7 +32,7 @@ def installed() -> Path | None:
     return path if path.exists() else None
 
 
-COPIES = Copies(IMDB_TRAIN, FILE, find, installed)
+COPIES = Copies(IMDB_TRAIN, FILE, find, installed, instead=())
 
 
 def read(place: Path) -> Corpus:

@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
@@ -62,27 +62,44 @@ def packed(
     """Texts of the files or folders ``origin``, read by ``examples`` once and kept in ``beside``.
 
     Where nothing can be written there, they are kept in the data folder. Changed files (by size
-    and time) are read again; two processes share the work; an interrupted one leaves nothing.
-    Raises what ``examples`` does, DiskFull, and DataError where nothing can be written at all.
+    and time) are read again, and what was kept of them goes; two processes share the work; an
+    interrupted one leaves nothing, a killed one what the next sweeps away. Raises what
+    ``examples`` does, DiskFull, and DataError where nothing can be read or written.
     """
-    away = zoo.data_folder() / "packed"
-    places = [
-        beside / f"{name}-{_mark(origin)}.packed",
-        away / f"{name}-{_mark(origin, str(beside.resolve()))}.packed",
-    ]
-    for place in places:
-        if found := _opened(place):
+    mark = _mark(origin)
+    elsewhere = sha256(str(beside.resolve()).encode()).hexdigest()[:12]
+    homes = [(beside, name), (zoo.data_folder() / "packed", f"{name}-{elsewhere}")]
+    for home, stem in homes:
+        if found := _opened(home / f"{stem}-{mark}.packed"):
             return found
-    place = places[0] if os.access(beside, os.W_OK) else places[1]
-    with zoo.storing(place.parent):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{place}.lock"):
+    home, stem = homes[0] if os.access(beside, os.W_OK) else homes[1]
+    place = home / f"{stem}-{mark}.packed"
+    with zoo.storing(home):
+        home.mkdir(parents=True, exist_ok=True)
+        with FileLock(home / f".{stem}.lock"):
             found = _opened(place)  # another process may have made it meanwhile
             if found is None:
-                _make(place, examples())
+                _sweep(home, stem)
+                _make(place, _read(examples))
                 found = _opened(place)
     assert found is not None
     return found
+
+
+def _read(examples: Callable[[], Iterable[Example]]) -> Iterator[Example]:
+    """All of them; what cannot be read is not mistaken for what cannot be written."""
+    try:
+        yield from examples()
+    except OSError as error:
+        raise zoo.DataError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+
+def _sweep(home: Path, stem: str) -> None:
+    """Take away what was made of files that have changed since, and what was left half made."""
+    mark = "[0-9a-f]" * 12
+    for pattern in (f"{stem}-{mark}.packed", f".{stem}-{mark}.packed-*"):
+        for old in home.glob(pattern):
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def checksum(splits: Mapping[str, Ragged]) -> str:
@@ -96,16 +113,15 @@ def checksum(splits: Mapping[str, Ragged]) -> str:
     return whole.hexdigest()
 
 
-def _mark(origin: Sequence[Path], where: str = "") -> str:
+def _mark(origin: Sequence[Path]) -> str:
     """A fingerprint of the files, that stands in the name of what was made of them."""
     states = [(path.name, path.stat()) for path in origin]
     told = [[name, state.st_size, state.st_mtime_ns] for name, state in states]
-    return sha256(json.dumps([FORMAT, where, told]).encode()).hexdigest()[:12]
+    return sha256(json.dumps([FORMAT, told]).encode()).hexdigest()[:12]
 
 
 def _make(place: Path, examples: Iterable[Example]) -> None:
     """Write all into a folder beside, then rename it whole."""
-    shutil.rmtree(place, ignore_errors=True)  # damaged, or it would have been opened
     folder = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     try:
         sizes = _write(folder, examples)
@@ -152,10 +168,10 @@ def _opened(place: Path) -> Corpus | None:
     try:
         content = json.loads((place / "pack.json").read_text())
         splits = {split: _split(place, split) for split in content["splits"]}
-    except (OSError, ValueError, KeyError):
+        for split, rows in splits.items():
+            found = [len(rows.labels), len(rows.offsets) - 1, len(rows.tokens)]
+            if found != content["splits"][split] or rows.offsets[-1] != len(rows.tokens):
+                return None
+        return Corpus(splits, content["sha256"])
+    except (OSError, EOFError, ValueError, LookupError, TypeError):
         return None
-    for split, rows in splits.items():
-        found = [len(rows.labels), len(rows.offsets) - 1, len(rows.tokens)]
-        if found != content["splits"][split] or rows.offsets[-1] != len(rows.tokens):
-            return None
-    return Corpus(splits, content["sha256"])

@@ -69,6 +69,11 @@ class Reading(Arena):
 
     def load(self) -> Mapping[zoo.Split, Rows]:
         length, towers = self.setting.length, self.towers
+        if empty := [split for split, rows in self.chosen.items() if not len(rows)]:
+            raise zoo.DataError(
+                f"lra/{self.key}: {self.corpus.counts} examples in {self.root or self.data} leave "
+                f"none for {', '.join(empty)}: take the whole data set"
+            )
         return {
             split: Documents(self.part(split), which, self.tokenizer, length, towers)
             for split, which in self.chosen.items()

@@ -82,6 +82,12 @@ def test_a_foreign_line_is_named(tmp_path: Path, line: bytes, told: str) -> None
         aan.read(tmp_path)
 
 
+def test_an_empty_table_is_named(tmp_path: Path) -> None:
+    (write(tmp_path) / "new_aan_pairs.eval.tsv").write_bytes(b"")
+    with pytest.raises(zoo.DataError, match=r"new_aan_pairs\.eval\.tsv is empty"):
+        aan.read(tmp_path)
+
+
 @pytest.mark.parametrize("text", ["plain ascii", "naïve 漢字 𝄞", "é" * 30, "a漢" * 9 + "𝄞", ""])
 def test_a_beginning_is_of_whole_characters(text: str) -> None:
     for count in range(40):

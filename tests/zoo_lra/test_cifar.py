@@ -125,6 +125,8 @@ def test_a_batch_that_today_s_python_made_is_read(tmp_path: Path) -> None:
         (python2_pickle(bytes(3072), [10], 1), "labels from 0 to 9"),
         (python2_pickle(bytes(3072), [1], 1)[:-20], "no batch of CIFAR-10"),
         (pickle.dumps([1, 2]), "no batch of CIFAR-10"),
+        (pickle.dumps({b"data": np.zeros((1, 3072), np.uint8), b"labels": 1}), r"with \(\) labels"),
+        (pickle.dumps({b"data": np.zeros((1, 3072), np.uint8), b"labels": [[1]]}), r"\(1, 1\)"),
     ],
 )
 def test_a_damaged_batch_is_named(tmp_path: Path, content: bytes, told: str) -> None:
@@ -142,6 +144,16 @@ def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
     with tarfile.open(path, "w:gz") as tar:
         tar.add(write(tmp_path) / "data_batch_1", "cifar-10-batches-py/data_batch_1")
     with pytest.raises(zoo.DataError, match=r"no data_batch_2, .*test_batch in it"):
+        cifar.read(path, grey_tensorflow)
+
+
+def test_a_link_in_an_archive_is_no_batch(tmp_path: Path) -> None:
+    path = tmp_path / "cifar-10-python.tar.gz"
+    with tarfile.open(path, "w:gz") as tar:
+        link = tarfile.TarInfo("cifar-10-batches-py/data_batch_1")
+        link.type, link.linkname = tarfile.SYMTYPE, "nowhere"
+        tar.addfile(link)
+    with pytest.raises(zoo.DataError, match="no data_batch_1, data_batch_2"):
         cifar.read(path, grey_tensorflow)
 
 

@@ -65,6 +65,17 @@ def test_a_foreign_file_is_named(tmp_path: Path, content: bytes, told: str) -> N
         fashion.read(folder)
 
 
+@pytest.mark.parametrize("shape", [(2**31, 2**31, 4), (9, 0, 0), (9, 32, 32), (0, 28, 28)])
+def test_pictures_of_other_sizes_are_named(tmp_path: Path, shape: tuple[int, int, int]) -> None:
+    """The first has 2^64 bytes, which are none in 64 bits."""
+    folder = write(tmp_path, "{}-{}-idx{}-ubyte")
+    pixels = bytes(9 * 32 * 32 if shape == (9, 32, 32) else 0)
+    head = bytes([0, 0, 8, 3]) + struct.pack(">III", *shape)
+    (folder / "train-images-idx3-ubyte").write_bytes(head + pixels)
+    with pytest.raises(zoo.DataError, match=r"train.*(promises|wanted)"):
+        fashion.read(folder)
+
+
 def test_a_cut_file_is_named(tmp_path: Path) -> None:
     path = write(tmp_path) / "t10k-images-idx3-ubyte.gz"
     path.write_bytes(path.read_bytes()[:-30])

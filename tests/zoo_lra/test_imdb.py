@@ -95,6 +95,16 @@ def test_an_archive_of_something_else_is_named(tmp_path: Path) -> None:
         imdb.read(path)
 
 
+@pytest.mark.parametrize("to", ["nowhere.txt", "99_9.txt"])
+def test_a_link_in_an_archive_is_no_review(tmp_path: Path, to: str) -> None:
+    path = archive(tmp_path / "aclImdb.tar", "w")
+    with tarfile.open(path, "a") as tar:
+        link = tarfile.TarInfo("aclImdb/train/pos/99_9.txt")
+        link.type, link.linkname = tarfile.SYMTYPE, to
+        tar.addfile(link)
+    assert imdb.read(path).counts == {"train": 24, "test": 24}
+
+
 def test_a_folder_without_reviews_says_what_is_wanted(tmp_path: Path) -> None:
     told = imdb.COPIES.missing(str(tmp_path), "lra/text")
     assert told is not None

@@ -76,13 +76,49 @@ def test_a_changed_data_set_is_read_again(origin: Path) -> None:
     assert reader.times == 2
 
 
-@pytest.mark.parametrize("damaged", ["train.texts", "train.labels.npy", "pack.json"])
-def test_a_damaged_pack_is_made_again(origin: Path, damaged: str) -> None:
+@pytest.mark.parametrize("writable", [True, False])
+def test_only_the_last_pack_is_kept(
+    origin: Path, monkeypatch: pytest.MonkeyPatch, writable: bool
+) -> None:
+    """Of this set in this folder; those of others, and of other folders, stay."""
+    monkeypatch.setattr(os, "access", lambda path, mode: writable)
+    home = origin.parent if writable else zoo.data_folder() / "packed"
+    packed(origin.parent, "pairs-easy", [origin], Reader(EXAMPLES))
+    other = origin.parent / "other"
+    other.mkdir()
+    packed(other, "pairs", [origin], Reader(EXAMPLES))
+    before = set(home.glob("*.packed"))
+    for size in range(1, 4):
+        origin.write_bytes(b"!" * size)
+        packed(origin.parent, "pairs", [origin], Reader(EXAMPLES))
+        (kept,) = set(home.glob("*.packed")) - before
+        assert before < set(home.glob("*.packed"))
+        half = kept.with_name(f".{kept.name}-killed")
+        half.mkdir()
+    origin.write_bytes(b"anew")
+    packed(origin.parent, "pairs", [origin], Reader(EXAMPLES))
+    assert not half.exists()
+
+
+def test_what_cannot_be_read_is_named(origin: Path) -> None:
+    def unreadable() -> Iterator[Example]:
+        yield EXAMPLES[0]
+        raise PermissionError(13, "Permission denied", "12_9.txt")
+
+    with pytest.raises(zoo.DataError, match=r"^12_9\.txt cannot be read: Permission denied$"):
+        packed(origin.parent, "pairs", [origin], unreadable)
+
+
+@pytest.mark.parametrize("left", [-1, 0])
+@pytest.mark.parametrize(
+    "damaged", ["train.texts", "train.labels.npy", "train.offsets.npy", "pack.json"]
+)
+def test_a_damaged_pack_is_made_again(origin: Path, damaged: str, left: int) -> None:
     reader = Reader(EXAMPLES)
     packed(origin.parent, "pairs", [origin], reader)
     (folder,) = origin.parent.glob("*.packed")
     content = (folder / damaged).read_bytes()
-    (folder / damaged).write_bytes(content[:-1])
+    (folder / damaged).write_bytes(content[:left])
     assert sorted(texts(packed(origin.parent, "pairs", [origin], reader))) == sorted(EXAMPLES)
     assert reader.times == 2
 
@@ -94,7 +130,7 @@ def test_what_was_interrupted_leaves_nothing(origin: Path) -> None:
 
     with pytest.raises(zoo.DataError, match="line 2"):
         packed(origin.parent, "pairs", [origin], broken)
-    assert {path.suffix for path in origin.parent.iterdir()} <= {".tsv", ".lock"}
+    assert {path.name for path in origin.parent.iterdir()} == {origin.name, ".pairs.lock"}
     assert packed(origin.parent, "pairs", [origin], Reader(EXAMPLES)).counts["train"] == 2
 
 

