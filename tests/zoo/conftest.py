@@ -14,8 +14,8 @@ from zoo.data import web
 class Shop:
     """Serves ``goods`` by path; ``script`` says what the next answers for a path shall be.
 
-    An answer is a status, `cut:N` (N bytes of the body, then the line is dead), or `stall:N` (N
-    bytes, then nothing comes until ``let_go``).
+    An answer is a status, `cut:N` (N bytes of the body, then the line is dead), `stall:N` (N
+    bytes, then nothing comes until ``let_go``), or what it says word for word: `HTTP/1.1 ...`.
     """
 
     def __init__(self) -> None:
@@ -54,6 +54,9 @@ class Shop:
         self.asked.append((path, span))
         self.agents.add(to.headers.get("User-Agent", ""))
         act = self.script[path].pop(0) if self.script.get(path) else ""
+        if act.startswith("HTTP"):
+            to.wfile.write(act.encode())
+            return
         if act.isdecimal() or path not in self.goods:
             to.send_error(int(act or 404))
             return

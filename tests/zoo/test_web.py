@@ -116,6 +116,35 @@ def test_an_answer_that_may_pass_is_waited_for(shop: "Shop", tmp_path: Path) -> 
     assert get(shop.offer("toy", CONTENT), tmp_path / "toy") == CONTENT
 
 
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ("HTTP/1.1 403 \x1b[2JNo\x07\r\n\r\n", r"answers 403 \[2JNo$"),
+        ("HTTP/1.1 302 Go\r\nLocation: /toy\r\n\r\n", r"answers 302 .*infinite loop\..* Go$"),
+        ("HTTP/1.1 302 Go\r\nLocation: http://[bad\r\n\r\n", "cannot be reached: Invalid IPv6"),
+        ("HTTP/1.1 302 Go\r\nLocation: file:///etc/hostname\r\n\r\n", "is not allowed$"),
+        ("HTTP/1.1 206 Part\r\n\r\nit", "changes while it is downloaded"),
+        ("HTTP/1.1 204 None\r\n\r\n", "answers 204 None"),
+    ],
+)
+def test_a_strange_answer_is_told_in_one_line(
+    shop: "Shop", tmp_path: Path, answer: str, told: str
+) -> None:
+    shop.script["toy"] = [answer] * 15
+    with pytest.raises(zoo.DataError, match=told) as caught:
+        get(shop.offer("toy", CONTENT), tmp_path / "toy")
+    assert str(caught.value).isprintable()
+
+
+def test_what_comes_without_end_is_cut_off(
+    shop: "Shop", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "BLOCK", 1000)
+    shop.script["toy"] = ["HTTP/1.1 200 OK\r\n\r\n" + "x" * 1_000_000]
+    with pytest.raises(zoo.DataError, match=r"it has [1-9],000 bytes, not 700"):
+        get(shop.url("toy"), tmp_path / "toy", size=700)
+
+
 def test_an_answer_that_does_not_pass_is_given_up(shop: "Shop", tmp_path: Path) -> None:
     shop.script["toy"] = ["503"] * 9
     with pytest.raises(zoo.DataError, match="answers 503"):

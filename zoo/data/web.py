@@ -132,17 +132,17 @@ class Transfer:
             error.close()
             if error.code == 416:
                 raise Stale from error
-            words = f"answers {error.code} {error.reason}".strip()
+            words = plain(f"answers {error.code} {error.reason}")
             if error.code in PASSING:
                 raise Cut(words) from error
             raise DataError(f"{self.url} {words}") from error
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:  # a bad address in it
             reason = getattr(error, "reason", error)
             passing = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
             rude = (TimeoutError, http.client.HTTPException, ssl.SSLEOFError)
             if isinstance(reason, (*passing, *rude)):
-                raise Cut(f"no answer ({reason})") from error
-            raise DataError(f"{self.url} cannot be reached: {reason}") from error
+                raise Cut(plain(f"no answer ({reason})")) from error
+            raise DataError(plain(f"{self.url} cannot be reached: {reason}")) from error
 
     def extent(self, response: Any, known: Known) -> tuple[int, int | None]:
         """Where the answer begins, and how long the whole file is."""
@@ -153,7 +153,7 @@ class Transfer:
                 raise Stale
             start, total = int(span[1]), span[2]
         elif response.status != 200:
-            raise DataError(f"{self.url} answers {response.status} {response.reason}")
+            raise DataError(plain(f"{self.url} answers {response.status} {response.reason}"))
         whole = int(total) if total and total.isdecimal() else None
         if start and known.total is not None and whole not in (None, known.total):
             raise Stale
@@ -172,6 +172,8 @@ class Transfer:
                 file.write(block)
                 found.update(block)
                 advance(len(block))
+                if self.size is not None and file.tell() > self.size:
+                    break  # it might go on until the disk is full
             file.flush()
             os.fsync(file.fileno())
         if total is not None and self.have < total:
@@ -201,6 +203,11 @@ def _read(response: Any) -> bytes:
     except (OSError, http.client.HTTPException) as error:
         raise Cut(f"the connection was cut ({str(error) or type(error).__name__})") from error
     return block
+
+
+def plain(words: str) -> str:
+    """A server's words in one line, without what would move a terminal's cursor."""
+    return " ".join("".join(c if c.isprintable() else " " for c in words).split())
 
 
 class NoDowngrade(urllib.request.HTTPRedirectHandler):
