@@ -147,8 +147,8 @@ def complete(registry: Registry, cell: dict[str, Any]) -> dict[str, Any]:
         plain_keys["pattern"] = [
             layer(registry, entry, prescribed) for entry in plain_keys["pattern"]
         ]
-    first = plain_keys["pattern"][0]["name"] if hybrid else cell["mixer"]
-    words = prescribed(registry.mixers[first])
+    mixers = [entry["name"] for entry in plain_keys["pattern"]] if hybrid else [cell["mixer"]]
+    words = around([registry.mixers[name] for name in mixers], prescribed)
     names = {
         group: str(cell.get(group) or words.get(group) or default)
         for group, default in GROUPS.items()
@@ -203,6 +203,18 @@ def prescribe(task: Any, mine: Mapping[str, Any], budget: str, mixer: Any) -> Ma
     own = {key.partition(".")[2]: value for key, value in mine.items()}
     entry = {**defaults(task, "task"), **own}
     words: Mapping[str, Any] = task(**arguments(task, "task", entry), budget=budget).backbone(mixer)
+    return words
+
+
+def around(
+    mixers: Sequence[Any], prescribed: Callable[[Any], Mapping[str, Any]]
+) -> Mapping[str, Any]:
+    """What the protocol puts around all of a hybrid's mixers, in whatever order they come: the
+    last word has who needs more, a channel after it or a position.
+    """
+    words: dict[str, Any] = {}
+    for mixer in sorted(mixers, key=lambda mixer: not mixer.owns_channel):
+        words |= prescribed(mixer)
     return words
 
 

@@ -124,6 +124,12 @@ def test_every_layer_of_a_hybrid_gets_what_the_protocol_has_for_it() -> None:
     assert [layer.get("heads") for layer in pattern] == [None, 2, 4]
 
 
+@pytest.mark.parametrize("pattern", ["[mamba,attention]", "[attention,mamba]"])
+def test_what_is_around_a_hybrid_does_not_depend_on_the_order_of_its_layers(pattern: str) -> None:
+    config = planned("mixer=hybrid", f"pattern={pattern}", "dim=8").config
+    assert (config["channel"]["name"], config["position"]["name"]) == ("mlp", "sinusoidal")
+
+
 def test_a_size_is_matched_unless_the_user_names_a_width_or_none() -> None:
     def size(*words: str) -> int:
         return sum(p.numel() for p in planned("mixer=attention", *words).build().parameters())
