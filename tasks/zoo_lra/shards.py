@@ -107,7 +107,8 @@ def _fill(plan: Plan, missing: Sequence[int], total: int, workers: int) -> None:
 
         def work(number: int, stop: Event) -> bool:
             """Whether this shard is done now, by whomever."""
-            guard = FileLock(plan.folder / f"{plan.split}-{number:05}.lock")
+            lock = plan.folder / f"{plan.split}-{number:05}.lock"
+            guard = FileLock(lock)
             try:
                 guard.acquire(timeout=0)
             except Timeout:
@@ -119,21 +120,17 @@ def _fill(plan: Plan, missing: Sequence[int], total: int, workers: int) -> None:
                         return False
                     _write(plan, number, rows)
             finally:
+                lock.unlink(missing_ok=True)  # while it is held: nobody else's goes
                 guard.release()
             advance(ROWS)
             return True
 
         left = list(missing)
-        try:
-            while left:
-                done = dict(_all(work, left, workers))
-                left = [number for number in left if not done[number]]
-                if left:
-                    time.sleep(0.2)
-        finally:
-            # one that another process holds may go too: at worst a shard is made twice
-            for number in missing:
-                (plan.folder / f"{plan.split}-{number:05}.lock").unlink(missing_ok=True)
+        while left:
+            done = dict(_all(work, left, workers))
+            left = [number for number in left if not done[number]]
+            if left:
+                time.sleep(0.2)
 
 
 def _made(

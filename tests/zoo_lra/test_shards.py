@@ -143,6 +143,35 @@ def test_two_at_once_share_the_work(tmp_path: Path) -> None:
     check(open_rows(plan(tmp_path, factory), 6000), 6000)
 
 
+def test_an_interrupt_leaves_alone_what_others_are_at(tmp_path: Path) -> None:
+    begun, go = Event(), Event()
+
+    class Held(Factory):
+        def __call__(self, number: int, stop: Event) -> Bytes:
+            begun.set()
+            go.wait(10)
+            return super().__call__(number, stop)
+
+    def interrupted(number: int, stop: Event) -> Bytes:
+        raise KeyboardInterrupt
+
+    slow, late = Held(), Factory()
+    holder, follower = (
+        threading.Thread(target=open_rows, args=(plan(tmp_path, f), 1000)) for f in (slow, late)
+    )
+    holder.start()
+    assert begun.wait(10)
+    with pytest.raises(KeyboardInterrupt):
+        open_rows(plan(tmp_path, interrupted), 2000)
+    follower.start()
+    time.sleep(0.3)
+    go.set()
+    for run in (holder, follower):
+        run.join(20)
+    assert (slow.made, late.made) == ([0], [])
+    assert [path.suffix for path in (tmp_path / "toys").iterdir()] == [".npy"]
+
+
 def test_where_nothing_can_be_written_rows_are_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
