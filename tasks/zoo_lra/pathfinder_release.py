@@ -184,14 +184,13 @@ def _decoded(opening: Callable[[], IO[bytes]], side: int, where: str) -> Bytes |
 
     try:
         with opening() as file, Image.open(file) as picture:
-            pixels: Bytes = np.asarray(picture.convert("L"))
-    except (OSError, SyntaxError):  # Pillow's word for a broken PNG
+            width, height = picture.size  # told before anything large is made of it
+            if (width, height) == (side, side):
+                pixels: Bytes = np.asarray(picture.convert("L"))
+                return pixels
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # all mean broken
         return None
-    if pixels.shape != (side, side):
-        raise zoo.DataError(
-            f"{where} is {pixels.shape[1]} x {pixels.shape[0]}, not {side} x {side}"
-        )
-    return pixels
+    raise zoo.DataError(f"{where} is {width} x {height}, not {side} x {side}")
 
 
 def _tell(place: Path, left_out: int, count: int) -> None:

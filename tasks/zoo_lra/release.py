@@ -45,6 +45,8 @@ TABLES = {"train": "basic_train.tsv", "valid": "basic_val.tsv", "test": "basic_t
 SYMBOLS = (b"[MIN", b"[MAX", b"[MED", b"[SM", b"]")
 """In the order of their ids, which follow the digits'."""
 FOREIGN = 255
+LONGEST = 1999
+"""Tokens of an expression in the release."""
 
 
 def find_listops(root: Path) -> Path | None:
@@ -96,6 +98,7 @@ def _parsed(lines: IO[bytes], split: str, where: str) -> Iterator[Example]:
     header = lines.readline().split()
     if header != [b"Source", b"Target"]:
         raise zoo.DataError(f"{where} does not begin with Source <TAB> Target: it is another table")
+    found = False
     for number, line in enumerate(lines, 2):
         source, _, target = line.rstrip(b"\r\n").rpartition(b"\t")
         tokens = tokenized(source)
@@ -103,7 +106,15 @@ def _parsed(lines: IO[bytes], split: str, where: str) -> Iterator[Example]:
             raise zoo.DataError(
                 f"{where}, line {number} is no expression with its value: {line[:60]!r}"
             )
+        if len(tokens) > LONGEST:
+            raise zoo.DataError(
+                f"{where}, line {number} has {len(tokens):,} tokens, and the release at most "
+                f"{LONGEST:,}: it is another table"
+            )
+        found = True
         yield Example(split, int(target), (tokens,))
+    if not found:
+        raise zoo.DataError(f"{where} holds no expression")
 
 
 DIGITS = [str(digit).encode() for digit in range(10)]

@@ -1,6 +1,8 @@
 """The release as people have it: tables, folders of pictures, or the whole archive."""
 
+import struct
 import tarfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -110,11 +112,15 @@ def test_tables_are_read_from_the_archive_too(tmp_path: Path) -> None:
         ("( [AVG 3 ) ]\t3", "line 2 is no expression"),
         ("12", "line 2 is no expression"),
         ("\t4", "line 2 is no expression"),
+        (f"[MAX {'3 ' * 1998}]\t3", "line 2 has 2,000 tokens, and the release at most 1,999"),
+        ("", "holds no expression"),
     ],
 )
 def test_a_foreign_table_is_told_with_its_line(tmp_path: Path, line: str, told: str) -> None:
     folder = tables(tmp_path / "mine")
-    (folder / "basic_val.tsv").write_text(f"Source\tTarget\n{line}\n")
+    (folder / "basic_val.tsv").write_text(
+        f"Source\tTarget\n{line}\n" if line else "Source\tTarget\n"
+    )
     with pytest.raises(zoo.DataError, match=told):
         listops(folder)
     (folder / "basic_val.tsv").write_text(f"{line}\n")
@@ -170,6 +176,22 @@ def test_an_empty_picture_is_left_out_with_a_note(
     assert rows.labels.tolist() == [label for _, label in left]
     archived = archive(tmp_path, tmp_path / "x.gz")
     assert copies(32, "easy").place(str(archived)) == archived
+
+
+def test_whatever_is_wrong_with_a_picture_leaves_it_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A header that is cut, which Pillow calls a ValueError, and one that promises a gigapixel."""
+    place = tmp_path / "curv_baseline"
+    pictures(place)
+    whole = (place / "imgs" / "3" / "sample_1.png").read_bytes()
+    cut = whole[:8] + struct.pack(">I", 5) + b"IHDR" + whole[16:21] + whole[29:]
+    header = b"IHDR" + struct.pack(">II", 2**15, 2**15) + whole[24:29]
+    huge = whole[:12] + header + struct.pack(">I", zlib.crc32(header)) + whole[33:]
+    for sample, content in enumerate((cut, huge)):
+        (place / "imgs" / "3" / f"sample_{sample}.png").write_bytes(content)
+    assert pathfinder_release.read(place, 32, "easy").counts == {ALL: 22}
+    assert "2 of 24 pictures cannot be read and are left out" in capsys.readouterr().err
 
 
 def test_pictures_are_read_from_the_archive_too(tmp_path: Path) -> None:
