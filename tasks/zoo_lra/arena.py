@@ -11,13 +11,12 @@ import torch
 
 import zoo
 from zoo_lra.heads import ArenaHead
-from zoo_lra.protocols import MOST, Protocol, setting, sizes
+from zoo_lra.protocols import FIVE, MOST, Protocol, setting, sizes
 from zoo_lra.rows import Ints, Rows, Tokens
 from zoo_lra.setting import Key
 
 ROUND = 8
 """Rows of different lengths are padded to a multiple of this: few shapes, aligned rows."""
-FIVE = ("lra/listops", "lra/text", "lra/retrieval", "lra/image", "lra/pathfinder")
 
 
 class Arena(zoo.Task):

@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, PositiveInt
 
 import zoo
 from zoo_lra import release
@@ -15,6 +15,7 @@ from zoo_lra.generated import LISTOPS, LISTOPS_FILES
 from zoo_lra.packed import Corpus
 from zoo_lra.protocols import EXPRESSION, Protocol, setting
 from zoo_lra.rows import Bytes, Ragged, Rows, Tokens
+from zoo_lra.setting import DataSeed
 from zoo_lra.splits import SHARD, generate
 from zoo_lra.trees import DIGITS, Rules
 
@@ -59,7 +60,7 @@ class ListOps(Arena):
         data: Literal["generated", "release"] = "generated",
         root: str = "",
         length: Annotated[int, Field(ge=16, le=2000)] | None = None,
-        data_seed: NonNegativeInt = 0,
+        data_seed: DataSeed = 0,
         workers: PositiveInt = 1,
     ) -> None:
         if data == "release" and length is not None:

@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import PositiveInt
 
 import zoo
 from zoo_lra import pathfinder_release
@@ -17,7 +17,7 @@ from zoo_lra.pathfinder_release import Some
 from zoo_lra.pathfinder_rules import Difficulty, Resolution, rules
 from zoo_lra.protocols import Protocol
 from zoo_lra.rows import Rows
-from zoo_lra.setting import Key
+from zoo_lra.setting import DataSeed, Key
 
 RELEASED: Mapping[tuple[int, str], int] = {(32, "easy"): 199_999}
 """Images of the release that are not 200,000: one file is empty."""
@@ -61,7 +61,7 @@ class Pathfinder(Arena):
         difficulty: Difficulty = "hard",
         data: Literal["generated", "release"] = "generated",
         root: str = "",
-        data_seed: NonNegativeInt = 0,
+        data_seed: DataSeed = 0,
         workers: PositiveInt = 2,
     ) -> None:
         super().__init__(KEYS[resolution], budget, protocol, vocabulary=256, outputs=2)
@@ -142,7 +142,7 @@ class PathX(Pathfinder):
         protocol: Protocol = "zoo",
         data: Literal["generated", "release"] = "generated",
         root: str = "",
-        data_seed: NonNegativeInt = 0,
+        data_seed: DataSeed = 0,
         workers: PositiveInt = 2,
     ) -> None:
         super().__init__(

@@ -29,7 +29,7 @@ def repository() -> dict[Key, Setting]:
 
     Sizes are those it gives its Transformer, for every mixer: it gives others other sizes (its
     Image has 1 layer for most and 4 for Longformer and Reformer; its BigBird there misspells
-    `num_heads` and so keeps the base file's single head; Sinkhorn on Pathfinder has weight decay
+    `num_heads` and so keeps the base file's single head; its Sinkhorn there has weight decay
     0.7). Faults kept: on Text validation is test; on Retrieval the warm-up (8,000 steps) is longer
     than training (5,000) and the "CLS" that is read is the first byte; Text is cut at 1,000 bytes;
     pictures are drawn in batches that hold the same neighbours, and batches are shuffled.

@@ -8,6 +8,8 @@ import zoo
 from zoo_lra import protocol_nystrom, protocol_s4, protocol_tay, protocol_zoo
 from zoo_lra.setting import Key, Setting
 
+FIVE = ("lra/listops", "lra/text", "lra/retrieval", "lra/image", "lra/pathfinder")
+"""The suite without Path-X, which not everybody runs."""
 Protocol = Literal["zoo", "tay-paper", "tay-repo", "s4", "nystrom"]
 NARROWEST = 16
 """The narrowest head that is left when a width shrinks."""
@@ -70,9 +72,10 @@ def setting(key: Key, protocol: Protocol, budget: zoo.Budget, length: int | None
     settings = prescribed(protocol, budget)
     if key not in settings:
         able = [name for name in get_args(Protocol) if key in prescribed(name, budget)]
+        rest = f", or for the rest of the suite -m task={','.join(FIVE)}" if key == "pathx" else ""
         raise zoo.ZooError(
             f"task.protocol={protocol} has no {NAMES.get(key, key)}: its authors did not run it; "
-            f"type task.protocol={' or '.join(able)}"
+            f"type task.protocol={' or '.join(able)}{rest}"
         )
     made = settings[key]
     if protocol != "zoo" and budget != "paper":

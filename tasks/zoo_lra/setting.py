@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 import zoo
 from zoo_lra.heads import Pair, Pooling
@@ -17,6 +19,8 @@ Key = Literal[
     "pathx",
     "pathfinder256",
 ]
+DataSeed = Annotated[int, Field(ge=0, lt=2**63)]
+"""What one word of a generator's key can hold."""
 Text = Literal["", "bytes", "characters"]
 Splits = Literal["given", "own", "validation is test", "sequential", "random"]
 

@@ -84,7 +84,7 @@ RECIPES: dict[tuple[Protocol, Key], dict[str, Any]] = {
         "schedule": "cosine",
     },
     ("s4", "text"): {"dim": 256, "steps": 50_000, "batch_size": 16, "lr": 0.01},
-    ("s4", "retrieval"): {"dim": 256, "steps": 45_980, "batch_size": 64, "lr": 0.01},
+    ("s4", "retrieval"): {"dim": 256, "steps": 45_960, "batch_size": 64, "lr": 0.01},
     ("s4", "image"): {"dim": 512, "steps": 180_000, "batch_size": 50, "lr": 0.01},
     ("s4", "pathfinder"): {"dim": 256, "steps": 500_000, "batch_size": 64, "lr": 0.004},
     ("s4", "pathx"): {"dim": 256, "steps": 500_000, "batch_size": 16, "lr": 0.001},
@@ -159,6 +159,11 @@ def test_warm_up_that_is_longer_than_training_never_arrives() -> None:
 def test_path_x_is_refused_where_nobody_ran_it() -> None:
     with pytest.raises(zoo.ZooError, match=r"nystrom has no Path-X .* type task.protocol=zoo or"):
         setting("pathx", "nystrom", "cpu", None)
+    others = ",".join(f"lra/{key}" for key in SIX[:-1])
+    with pytest.raises(zoo.ZooError, match=f"for the rest of the suite -m task={others}"):
+        planned("task=lra", "mixer=mamba", "task.protocol=nystrom")
+    with pytest.raises(zoo.ZooError, match=r"s4 has no Pathfinder of 64 x 64.*zoo or tay-repo$"):
+        setting("pathfinder64", "s4", "cpu", None)
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
@@ -183,6 +188,13 @@ def test_smaller_budget_follows_the_one_rule(
     if small.heads and new.dim < old.dim:
         assert new.dim % small.heads == 0
         assert new.dim // small.heads >= 16
+
+
+@pytest.mark.parametrize("task", ["listops", "pathfinder", "pathx"])
+def test_a_data_seed_is_what_a_generator_can_hold(task: str) -> None:
+    with pytest.raises(zoo.ZooError, match=rf"data_seed={2**63}: should be less than {2**63}"):
+        planned(f"task=lra/{task}", "mixer=mamba", f"task.data_seed={2**63}")
+    planned(f"task=lra/{task}", "mixer=mamba", "budget=smoke", f"task.data_seed={2**63 - 1}")
 
 
 def test_heads_shrink_to_the_most_that_are_sixteen_wide() -> None:
