@@ -105,6 +105,20 @@ def test_pips_own_words_say_why_not(shelf: Path, data: Path) -> None:
         toy.fetch()
 
 
+def test_an_index_out_of_reach_is_not_taken_for_an_empty_one(
+    shelf: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "PIP_NO_INDEX": "0",
+        "PIP_INDEX_URL": "http://127.0.0.1:1/simple",
+        "PIP_RETRIES": "1",
+        "NO_PROXY": "127.0.0.1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(zoo.DataError, match=r"==1\.0: its index cannot be reached; ERROR: "):
+        source(zoo.File("toy.whl", ("pip:toy-data==1.0",), None, None)).fetch()
+
+
 def test_a_python_without_pip_is_told_how_to_get_it(
     shelf: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,6 +79,8 @@ def _run(command: Sequence[str], environment: dict[str, str], work: Path, what: 
         reason = "; ".join(errors) or f"exit code {done.returncode}"
         if "No module named pip" in reason:
             reason = f"this Python has no pip; `{command[0]} -m ensurepip` brings it"
+        if "WARNING: Retrying" in done.stderr:  # pip goes on to say that there is no such package
+            reason = f"its index cannot be reached; {reason}"
         raise DataError(f"{what}: {reason}")
 
 
