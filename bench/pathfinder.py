@@ -3,7 +3,8 @@
     python bench/pathfinder.py
     python bench/pathfinder.py --original FOLDER [--images 200] [--resolution 32]
 
-Without options: milliseconds of processor time per image at every resolution, compiled and plain.
+Without options: milliseconds of processor time per image at every resolution, as compiled by
+Numba; in plain Python with NUMBA_DISABLE_JIT=1 before the command.
 With a checkout of drewlinsley/pathfinder at ab9c130 (which needs opencv-python-headless, scipy and
 pillow) both make the same images from the same random words: pixels are compared byte for byte
 and times as a ratio. The program is of 2019; what it needs of its libraries and they have dropped

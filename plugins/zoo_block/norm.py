@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -13,16 +14,23 @@ EPS = 1e-5
 class BatchNorm(nn.BatchNorm1d):
     """Each feature normed over all tokens of the batch, in training; by their running mean and
     variance after it, so that a token's norm then depends on nothing else (Ioffe and Szegedy 2015,
-    arXiv:1502.03167). Padding is counted in neither.
+    arXiv:1502.03167). Padding is counted in neither; a batch of one token, which has no variance,
+    is normed by what is remembered.
     """
 
     def forward(
         self, x: Float[Tensor, "... d"], real: Bool[Tensor, "b l"] | None = None
     ) -> Float[Tensor, "... d"]:
         if real is None or not self.training:
-            normed: Tensor = super().forward(x.flatten(0, -2)).view(x.shape)
-            return normed
-        return x.masked_scatter(real[..., None], super().forward(x[real]))
+            return self._tokens(x.flatten(0, -2)).view(x.shape)
+        return x.masked_scatter(real[..., None], self._tokens(x[real]))
+
+    def _tokens(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+        if self.training and len(x) < 2:
+            memory = (self.running_mean, self.running_var)
+            return F.batch_norm(x, *memory, self.weight, self.bias, eps=self.eps)
+        normed: Tensor = super().forward(x)
+        return normed
 
 
 def build(norm: Norm, dim: int) -> nn.Module:

@@ -113,7 +113,7 @@ class Pathfinder(Arena):
         name = pathfinder_name(self.resolution, self.difficulty)
         if self.data == "release":
             source = "the user's copy" if self.root else self.copies.source.origin
-            return {"name": name, "sha256": self.corpus.sha256, "source": source}
+            return {"name": f"{name}-release", "sha256": self.corpus.sha256, "source": source}
         whole = sha256()
         for _, rows in sorted(self.splits.items()):
             whole.update(rows.labels.data)

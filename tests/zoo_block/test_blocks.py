@@ -152,6 +152,17 @@ def test_a_norm_over_the_batch_counts_tokens_and_no_padding() -> None:
     torch.testing.assert_close(normed(norm, x, real)[real], norm(tokens))
 
 
+@pytest.mark.parametrize("real", [None, torch.tensor([[True, False, False]])])
+def test_a_norm_over_one_token_is_by_what_it_remembers(real: Tensor | None) -> None:
+    norm = build("batch", 3)
+    norm(torch.randn(4, 5, 3))
+    x = torch.randn(1, 1 if real is None else 3, 3, requires_grad=True)
+    y = normed(norm, x, real)
+    torch.testing.assert_close(y[0, 0], norm.eval()(x[:, :1])[0, 0])
+    (gradient,) = torch.autograd.grad(y[0, 0].sum(), x)
+    assert (gradient[0, 0] != 0).all()
+
+
 @pytest.mark.parametrize("cls", [PreNorm, PostNorm])
 def test_batch_norm_after_training_sees_each_token_alone(cls: type[PreNorm | PostNorm]) -> None:
     block = cls(RunningSum(), Square(), DIM, norm="batch").double()

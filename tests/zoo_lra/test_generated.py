@@ -85,7 +85,9 @@ def test_sources_are_offered_without_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_expressions_on_disk_are_those_generated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expressions_on_disk_are_those_generated(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(generated, "LISTOPS", {"train": 300, "valid": 40, "test": 50})
     asked: dict[zoo.Split, int] = {"train": 100, "valid": 40, "test": 20}
     assert LISTOPS_FILES.rows(asked) is None
@@ -98,3 +100,9 @@ def test_expressions_on_disk_are_those_generated(monkeypatch: pytest.MonkeyPatch
         for mine, theirs in zip(rows, made[split], strict=True):
             np.testing.assert_array_equal(np.asarray(mine), np.asarray(theirs))
     assert LISTOPS_FILES.rows({"train": 301}) is None
+    path = LISTOPS_FILES.folder() / "train-tokens.npy"
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    assert LISTOPS_FILES.rows(asked) is None
+    assert "`zoo data fetch listops --force` mends it" in capsys.readouterr().err

@@ -146,6 +146,7 @@ def test_release_is_cut_as_the_protocol_does(tmp_path: Path) -> None:
             split: [int(row[0]) for row in rows.take(np.arange(len(rows.labels)))]
             for split, rows in task.splits.items()
         }
+        assert task.provenance()["name"] == "pathfinder32-release"
         for split, rows in task.splits.items():
             assert rows.labels.tolist() == [grey % 2 for grey in shown[protocol][split]]
     in_order, drawn = shown["tay-repo"], shown["s4"]
