@@ -67,21 +67,25 @@ def test_a_server_without_ranges_starts_anew(shop: "Shop", tmp_path: Path) -> No
     assert len(shop.asked) == 2
 
 
-def test_without_tag_and_checksum_nothing_is_gone_on_with(shop: "Shop", tmp_path: Path) -> None:
+@pytest.mark.parametrize("weak", [True, False])
+def test_without_tag_and_checksum_nothing_is_gone_on_with(
+    shop: "Shop", tmp_path: Path, weak: bool
+) -> None:
     shop.script["toy"] = ["cut:100000"]
-    shop.tags = False
+    shop.tags = shop.weak = weak
     assert get(shop.offer("toy", CONTENT), tmp_path / "toy", digest=None) == CONTENT
     assert shop.asked == [("toy", None)] * 2
 
 
 @pytest.mark.parametrize("tags", [True, False])
+@pytest.mark.parametrize("before", [300_000, len(CONTENT)])
 def test_a_file_that_changed_meanwhile_starts_anew(
-    shop: "Shop", tmp_path: Path, tags: bool
+    shop: "Shop", tmp_path: Path, tags: bool, before: int
 ) -> None:
-    """With a tag the server says so, without one the checksum does."""
+    """With a tag the server says so, without one the length or the checksum does."""
     shop.tags = tags
     shop.script["toy"] = ["cut:1000"] * 4
-    url = shop.offer("toy", bytes(300_000))
+    url = shop.offer("toy", bytes(before))
     shop.script["toy"] += ["403"]
     with pytest.raises(zoo.DataError):
         get(url, tmp_path / "toy")

@@ -16,6 +16,7 @@ from zoo_lra import movie_reviews
 from zoo_lra.protocols import Protocol
 from zoo_lra.rows import Ints, Rows
 from zoo_lra.text import Text
+from zoo_lra.tokenizers import CharacterTokenizer
 
 ORIGINALS: tuple[Protocol, ...] = ("tay-paper", "tay-repo", "s4", "nystrom")
 TWIN = "a brand brain"
@@ -141,6 +142,18 @@ def test_characters_are_s4_s(imdb: str) -> None:
     either = [[ids.get(c, 0) for c in review("train", label, 59)] + [1] for label in (0, 1)]
     assert row in either
     assert task.inputs == 135
+
+
+def test_characters_are_counted_up_to_the_length(tmp_path: Path) -> None:
+    """The end has the fifth place, so that no `e` is ever read."""
+    path = tmp_path / movie_reviews.FILE
+    rows = "".join(f"abcde{number},{number % 2},imdb\n" for number in range(100))
+    path.write_text(f"text,label,source\n{rows}")
+    task = Text(data="imdb-train", root=str(path), budget="gpu", protocol="s4", length=5)
+    tokenizer = task.tokenizer
+    assert isinstance(tokenizer, CharacterTokenizer)
+    assert tokenizer.characters == "abcd"
+    assert tokenizer.encode(np.frombuffer(b"abcde", np.uint8), 5).tolist() == [2, 3, 4, 5, 1]
 
 
 def test_reviews_are_cut_at_the_length(imdb: str) -> None:

@@ -98,7 +98,9 @@ class Transfer:
         if not (self.digest or (known.url == self.url and known.validator)):
             self.forget()  # nothing would tell whether the rest belongs to it
         have = self.have
-        found = absorb(hasher(self.digest), self.part) if have else hasher(self.digest)
+        found = hasher(self.digest)
+        if have and self.digest:
+            absorb(found, self.part)
         if not have or have != (self.size or known.total):
             with self.ask(have, known) as response:
                 start, total = self.extent(response, known)
