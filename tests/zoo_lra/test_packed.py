@@ -67,10 +67,12 @@ def test_the_checksum_is_of_texts_bounds_and_labels_split_by_split() -> None:
     assert gathered(EXAMPLES).sha256 == told.hexdigest()
 
 
-def test_a_changed_data_set_is_read_again(origin: Path) -> None:
+@pytest.mark.parametrize("content", [b"as released, but longer", b"AS RELEASED"])
+def test_a_changed_data_set_is_read_again(origin: Path, content: bytes) -> None:
     reader = Reader(EXAMPLES)
     packed(origin.parent, "pairs", [origin], reader)
-    origin.write_bytes(b"as released, but longer")
+    origin.write_bytes(content)
+    os.utime(origin, (1, 1))
     reader.examples = EXAMPLES[:2]
     assert packed(origin.parent, "pairs", [origin], reader).counts == {"train": 1, "test": 1}
     assert reader.times == 2
