@@ -16,6 +16,10 @@ Outcome = tuple[str, int]
 """What to print, and the exit code."""
 
 
+FEW = 10
+"""Complaints about one source that are shown."""
+
+
 class Failure(NamedTuple):
     """A source that could not be had."""
 
@@ -194,7 +198,8 @@ def verify(registry: Registry, words: Sequence[str]) -> Outcome:
             lines.append(f"{name}: is not here; zoo data fetch {name} brings it")
         elif complaints := source.verify():
             code = DataError.exit_code
-            lines += [f"{name}: {complaint}" for complaint in complaints]
+            lines += [f"{name}: {complaint}" for complaint in complaints[:FEW]]
+            lines += [f"{name}: and {len(complaints) - FEW} more"] * (len(complaints) > FEW)
             lines.append(f"  mend it: zoo data fetch {name} --force")
         else:
             lines.append(f"{name}: whole")

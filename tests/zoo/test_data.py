@@ -273,6 +273,19 @@ def test_verify_finds_a_flipped_byte_and_names_the_mend(
     assert zoo_data("verify")[0] == 0
 
 
+def test_many_damages_are_counted(shop: "Shop", run: Callable[..., Words]) -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for number in range(25):
+            archive.addfile(tarfile.TarInfo(f"{number}.txt"))
+    source = toy(shop.offer("toy.tar", packed.getvalue()), packed.getvalue(), file="toy.tar")
+    source.fetch()
+    for number in range(25):
+        (source.folder() / f"{number}.txt").unlink()
+    code, out, _ = run(source)("verify")
+    assert (code, out.count("is missing"), "toy: and 15 more\n" in out) == (3, 10, True)
+
+
 @pytest.mark.parametrize("damage", ["short", "gone", "manifest"])
 def test_what_is_not_whole_is_not_here_and_is_brought_again(
     shop: "Shop", run: Callable[..., Words], damage: str
