@@ -107,6 +107,8 @@ def fetch(registry: Registry, words: Sequence[str], *, force: bool) -> Outcome:
         if failure is None:
             continue
         failures.append(failure)
+        if every[name].here():  # what was to be brought anew is as it was
+            continue
         others = [other for other in every[name].instead if other in every and other not in seen]
         if others:
             come = ", ".join(f"{other} ({every[other].effort})" for other in others)
@@ -175,6 +177,9 @@ def _summary(every: dict[str, Source], asked: list[str], failures: Sequence[Fail
     here = [name for name in asked if name not in failed]
     lines = [f"here: {', '.join(here)}"] if here else []
     for name, message, _ in failures:
+        if every[name].here():
+            lines.append(f"as it was: {name}: {message}")
+            continue
         others = [other for other in every[name].instead if other in every and every[other].here()]
         lines.append(f"not here: {name}: {message}")
         if others:

@@ -194,6 +194,17 @@ def test_another_source_stands_in_and_it_is_said(shop: "Shop", run: Callable[...
     assert "here instead of it: toy: other data, so that what is trained on it carries" in out
 
 
+def test_what_cannot_be_brought_anew_stays(shop: "Shop", run: Callable[..., Words]) -> None:
+    source = replace(toy(shop.offer("toy", ROWS)), instead=("other",))
+    zoo_data = run(source, toy(shop.offer("other", ROWS), name="other"))
+    assert zoo_data("fetch", "toy")[0] == 0
+    shop.script["toy"] = ["403"]
+    code, out, _ = zoo_data("fetch", "toy", "--force")
+    assert (code, out.startswith("as it was: toy: toy.tsv cannot be had: ")) == (3, True)
+    assert not source.verify()
+    assert ("other", None) not in shop.asked
+
+
 def test_one_that_fails_does_not_stop_the_others(shop: "Shop", run: Callable[..., Words]) -> None:
     gone = toy(shop.url("gone"), name="gone")
     code, out, _ = run(gone, toy(shop.offer("toy", ROWS)))("fetch", "gone", "toy")
