@@ -125,6 +125,18 @@ def test_a_damaged_pack_is_made_again(origin: Path, damaged: str, left: int) -> 
     assert reader.times == 2
 
 
+@pytest.mark.parametrize("name", ["train.texts", "train.offsets.npy", "test.labels.npy"])
+def test_a_flipped_bit_is_seen(origin: Path, name: str) -> None:
+    reader = Reader(EXAMPLES)
+    packed(origin.parent, "pairs", [origin], reader)
+    (folder,) = origin.parent.glob("*.packed")
+    content = bytearray((folder / name).read_bytes())
+    content[0 if name.endswith("texts") else 128] ^= 1
+    (folder / name).write_bytes(content)
+    assert sorted(texts(packed(origin.parent, "pairs", [origin], reader))) == sorted(EXAMPLES)
+    assert reader.times == 2
+
+
 def test_what_was_interrupted_leaves_nothing(origin: Path) -> None:
     def broken() -> Iterator[Example]:
         yield EXAMPLES[0]
