@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zoo.data.advance import note
-from zoo.data.source import Source, data_folder, sized
+from zoo.data.source import Source, data_folder, sized, storing
 from zoo.data.stored import WORKPLACE
 from zoo.errors import DataError, DiskFull, UnknownName, ZooError, nearest
 from zoo.registry import Registry
@@ -29,7 +29,12 @@ class Failure(NamedTuple):
 
 
 def sources(registry: Registry) -> dict[str, Source]:
-    """Every source by name; one that does not import is said on stderr and left out."""
+    """Every source by name; one that does not import is said on stderr and left out.
+
+    Raises DataError where the data folder cannot be looked into.
+    """
+    with storing(data_folder()):
+        (data_folder() / WORKPLACE).exists()
     found = {}
     for name in registry.data:
         try:

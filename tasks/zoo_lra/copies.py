@@ -39,7 +39,10 @@ class Copies(NamedTuple):
                 return None
             return self._absence(root, task)
         except (OSError, RuntimeError) as error:  # closed to us, too long, or no such user's home
-            return f"{task}: {root or self.source.folder()} cannot be read: {error}"
+            place = f"task.root={root}" if root else str(self.source.folder())
+            mend = "name another folder" if root else "point ZOO_DATA to a folder of yours"
+            reason = getattr(error, "strerror", None) or error
+            return f"{task}: {place} cannot be read: {reason}; {mend}"
 
     def _absence(self, root: str, task: str) -> str:
         """The words for a place that can be looked at and has nothing."""

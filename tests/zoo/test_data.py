@@ -377,6 +377,22 @@ def test_a_disk_that_fills_up_is_said_and_the_next_try_goes_on(
     assert shop.asked == [("toy", None), ("toy", "bytes=100000-")]
 
 
+@pytest.mark.parametrize("words", [("list",), ("verify",), ("fetch", "toy")])
+def test_a_folder_that_cannot_be_looked_into_is_named(
+    run: Callable[..., Words], data: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    def closed(path: Path, **options: object) -> object:
+        if data in path.parents:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return look(path, **options)  # type: ignore[arg-type]
+
+    look = Path.stat
+    monkeypatch.setattr(Path, "stat", closed)
+    code, _, err = run(toy("http://x"))(*words)
+    assert code == 3
+    assert "Permission denied; point ZOO_DATA to a folder" in err
+
+
 def test_a_folder_that_cannot_be_written_is_named(
     shop: "Shop", run: Callable[..., Words], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,18 @@ def test_a_root_that_cannot_be_looked_at_is_told(root: str) -> None:
             copies.require(root, "lra/toy")
 
 
+def test_a_data_folder_closed_to_us_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(self: zoo.Source) -> bool:
+        raise PermissionError(13, "Permission denied", "data")
+
+    monkeypatch.setattr(zoo.Download, "here", closed)
+    for _, copies, _ in EVERY:
+        told = str(copies.missing("", "lra/toy"))
+        assert told.endswith(
+            "cannot be read: Permission denied; point ZOO_DATA to a folder of yours"
+        )
+
+
 def test_a_folder_named_like_an_archive_is_none(tmp_path: Path) -> None:
     (tmp_path / "aclImdb_v1.tar.gz").mkdir()
     assert first(tmp_path, ["aclImdb_v1.tar.gz"]) is None
