@@ -69,6 +69,12 @@ class Arena(zoo.Task):
     def prepare(self) -> None:
         _ = self.splits
 
+    @cached_property
+    def chance(self) -> Mapping[str, float]:  # type: ignore[override]
+        """The commonest answer of the test split, which whoever has learnt nothing may give."""
+        labels = self.splits["test"].labels
+        return {"accuracy": float(np.bincount(labels).max() / len(labels))}
+
     def recipe(self) -> zoo.Recipe:
         recipe = self.setting.recipe
         if not self.setting.tenth:

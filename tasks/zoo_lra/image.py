@@ -50,7 +50,6 @@ class Image(Arena):
         self.variant = "" if data == "cifar10" else data
         super().__init__("image", budget, protocol, vocabulary=256, outputs=10)
         self.copies = cifar.COPIES if data == "cifar10" else fashion.COPIES
-        self.chance = {"accuracy": 0.1}  # both test sets have as many of each class
 
     @cached_property
     def pictures(self) -> Mapping[str, Pictures]:

@@ -71,7 +71,6 @@ class Pathfinder(Arena):
         self.copies = pathfinder_release.copies(resolution, difficulty)
         names = {str(resolution): "32", str(difficulty): "hard"}
         self.variant = "-".join(mine for mine, usual in names.items() if mine != usual)
-        self.chance = {"accuracy": 0.5}  # a coin decides on every image
 
     def load(self) -> Mapping[zoo.Split, Rows]:
         what = self.resolution, self.difficulty

@@ -82,12 +82,6 @@ class Reading(Arena):
     def missing(self) -> str | None:
         return self.copies.missing(self.root, f"lra/{self.key}")
 
-    @cached_property
-    def chance(self) -> Mapping[str, float]:  # type: ignore[override]
-        """The commoner answer of the test split."""
-        labels = self.splits["test"].labels
-        return {"accuracy": float(np.bincount(labels).max() / len(labels))}
-
     def provenance(self) -> Mapping[str, str | None]:
         source = "the user's copy" if self.root else self.copies.source.origin
         return {"name": self.data, "sha256": self.corpus.sha256, "source": source}
