@@ -66,6 +66,8 @@ RECIPES: dict[tuple[Protocol, Key], dict[str, Any]] = {
         "lr": 0.001,
     },
     ("tay-repo", "pathx"): {"dim": 32, "depth": 1, "steps": 500_000, "batch_size": 64, "clip": 1},
+    ("tay-repo", "pathfinder64"): {"dim": 32, "depth": 2, "steps": 125_000, "batch_size": 256},
+    ("tay-repo", "pathfinder256"): {"dim": 32, "depth": 2, "steps": 500_000, "batch_size": 32},
     ("tay-paper", "listops"): {"dim": 512, "depth": 6, "steps": 5000},
     ("tay-paper", "text"): {"dim": 512, "depth": 6, "steps": 20_000},
     ("tay-paper", "retrieval"): {"dim": 128, "depth": 4, "steps": 5000, "lr": 0.00559017},
@@ -118,6 +120,62 @@ PARTS: dict[tuple[Protocol, Key], dict[str, Any]] = {
     ("zoo", "text"): {"splits": "own", "length": 4096},
     ("zoo", "listops"): {"pooling": "ends", "splits": "given"},
 }
+AROUND: dict[str, list[tuple[Any, ...]]] = {
+    "tay-repo": [
+        ("listops", 1000, "prenorm", 0.1, 1024, 8, "sinusoidal"),
+        ("text", 8000, "prenorm", 0.1, 1024, 4, "sinusoidal"),
+        ("retrieval", 8000, "prenorm", 0.1, 512, 4, "sinusoidal"),
+        ("image", 175, "prenorm", 0.3, 128, 8, "learned"),
+        ("pathfinder", 312, "prenorm", 0.2, 32, 4, "sinusoidal"),
+        ("pathfinder64", 625, "prenorm", 0.1, 32, 4, "learned"),
+        ("pathx", 2500, "prenorm", 0.1, 32, 2, "learned"),
+        ("pathfinder256", 5000, "prenorm", 0.1, 32, 4, "learned"),
+    ],
+    "tay-paper": [
+        ("listops", 1000, "prenorm", 0.1, 2048, 8, "sinusoidal"),
+        ("text", 8000, "prenorm", 0.1, 2048, 8, "sinusoidal"),
+        ("retrieval", 8000, "prenorm", 0.1, 512, 4, "sinusoidal"),
+        ("image", 175, "prenorm", 0.3, 128, 4, "learned"),
+        ("pathfinder", 312, "prenorm", 0.1, 128, 8, "sinusoidal"),
+        ("pathx", 2500, "prenorm", 0.1, 128, 8, "learned"),
+    ],
+    "s4": [
+        ("listops", 12_000, "postnorm", 0.0, 512, None, None),
+        ("text", 5000, "prenorm", 0.0, 512, None, None),
+        ("retrieval", 5000, "prenorm", 0.0, 512, None, None),
+        ("image", 18_000, "postnorm", 0.1, 1024, None, None),
+        ("pathfinder", 50_000, "prenorm", 0.0, 512, None, None),
+        ("pathx", 50_000, "prenorm", 0.0, 512, None, None),
+    ],
+    "nystrom": [
+        ("listops", 1000, "prenorm", 0.1, 128, 2, "learned"),
+        ("text", 8000, "prenorm", 0.1, 128, 2, "learned"),
+        ("retrieval", 800, "prenorm", 0.1, 128, 2, "learned"),
+        ("image", 175, "prenorm", 0.1, 128, 2, "learned"),
+        ("pathfinder", 312, "prenorm", 0.1, 128, 2, "learned"),
+    ],
+}
+"""Warm-up in steps, block, dropout, hidden width of the MLP, heads, position."""
+
+
+@pytest.mark.parametrize("protocol", AROUND)
+def test_warm_up_and_what_is_around_a_mixer_are_what_was_prescribed(protocol: Protocol) -> None:
+    made = prescribed(protocol, "paper")
+    found = [
+        (
+            key,
+            pytest.approx(one.recipe.warmup * one.recipe.steps),
+            one.block["block"],
+            one.block["block.dropout"],
+            one.block["channel.expand"] * one.recipe.dim,
+            one.heads,
+            one.position,
+        )
+        for key, one in made.items()
+    ]
+    assert found == AROUND[protocol]
+    norms = {one.block["block.norm"] for one in made.values()}
+    assert norms == {"batch" if protocol == "s4" else "layer"}
 
 
 @pytest.mark.parametrize(("protocol", "key"), RECIPES)
@@ -211,6 +269,7 @@ def test_small_budgets_take_the_first_examples_and_large_ones_all() -> None:
     counts: dict[zoo.Split, int] = {"train": 45_000, "valid": 5000, "test": 10_000}
     assert sizes(counts, "gpu", 1024) == sizes(counts, "paper", 1024) == counts
     assert sizes(counts, "cpu", 1024) == {"train": 40_000, "valid": 500, "test": 1000}
+    assert sizes(counts, "cpu", 8192) == sizes(counts, "cpu", 1024)
     assert sizes(counts, "cpu", 16_384) == {"train": 4000, "valid": 50, "test": 100}
     assert sizes(counts, "gpu", 16_384) == counts
     assert sizes(counts, "smoke", 16_384) == {"train": 100, "valid": 5, "test": 20}
