@@ -255,6 +255,13 @@ def test_a_data_seed_is_what_a_generator_can_hold(task: str) -> None:
     planned(f"task=lra/{task}", "mixer=mamba", "budget=smoke", f"task.data_seed={2**63 - 1}")
 
 
+def test_heads_are_for_attention_and_its_like_alone() -> None:
+    """An SSM's heads are another thing: they divide its inner width, and are its own affair."""
+    asked = setting("listops", "tay-repo", "paper", None)
+    heads = [asked.around(SHELVES.mixers[m]).get("mixer.heads") for m in ("attention", "mamba2")]
+    assert heads == [8, None]
+
+
 def test_heads_shrink_to_the_most_that_are_sixteen_wide() -> None:
     assert [fewer(8, dim) for dim in (32, 64, 128, 256, 96, 20)] == [2, 4, 8, 8, 6, 1]
 
