@@ -212,5 +212,5 @@ def verify(registry: Registry, words: Sequence[str]) -> Outcome:
             lines += [f"{name}: and {len(complaints) - FEW} more"] * (len(complaints) > FEW)
             lines.append(f"  mend it: zoo data fetch {name} --force")
         else:
-            lines.append(f"{name}: whole")
+            lines.append(f"{name}: {'whole' if source.here() else 'sound, as far as it is here'}")
     return "\n".join(lines or [f"nothing is in {data_folder()} yet"]), code

@@ -78,15 +78,15 @@ def whole(plan: Plan, count: int) -> bool:
 
 
 def damages(plan: Plan, count: int) -> list[str]:
-    """One complaint for each shard of the first ``count`` rows that is missing or damaged."""
-    complaints = []
-    for number in range(-(-count // ROWS)):
-        path = _found(plan, number)
-        if path is None:
-            complaints.append(f"{plan.name}: {plan.split} shard {number} is missing")
-        elif not _sound(plan, number, checksum=True):
-            complaints.append(f"{plan.name}: {path} is damaged")
-    return complaints
+    """One complaint for each damaged shard of the first ``count`` rows; a run makes but those that
+    it needs, so that one which was never made is no damage.
+    """
+    found = ((number, _found(plan, number)) for number in range(-(-count // ROWS)))
+    return [
+        f"{plan.name}: {path} is damaged"
+        for number, path in found
+        if path is not None and not _sound(plan, number, checksum=True)
+    ]
 
 
 def _grid(parts: Sequence[Bytes], count: int) -> Grid:

@@ -63,7 +63,9 @@ class Source(ABC):
 
     @abstractmethod
     def verify(self) -> list[str]:
-        """Compare every checksum; one complaint for each file that is damaged or missing."""
+        """Compare every checksum; one complaint for each file that is damaged, or is missing where
+        a set comes whole or not at all.
+        """
 
     def folder(self) -> Path:
         """Where it is kept."""
