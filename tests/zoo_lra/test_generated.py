@@ -29,7 +29,7 @@ def test_a_fetched_set_is_here_whole_and_read_without_making_more(
 ) -> None:
     source = SOURCES["pathfinder32-easy"]
     assert not source.here()
-    assert len(source.verify()) == 4
+    assert source.verify() == []  # nothing is here that could be damaged
     source.fetch()
     assert source.here()
     assert source.verify() == []
