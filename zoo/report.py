@@ -1,6 +1,7 @@
 """Words for a person: a plan before it runs, a record after it, a grid's summary."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
@@ -102,9 +103,16 @@ def aggregates(records: list[Record]) -> list[str]:
         values[*track, record.mixer.name][record.task.name].append(metric.value)
     lines = []
     for (suite, protocol, budget, headline, mixer), by_task in sorted(values.items()):
-        for name, every in means[suite].items():
-            lacking = sorted(every - by_task.keys())
-            score = "" if lacking else f"{mean(mean(by_task[task]) for task in every):.4f}"
-            total = f"none, for lack of {', '.join(lacking)}" if lacking else score
-            lines.append(f"{suite} ({protocol}, {budget}) {mixer}: {headline} {name} {total}")
+        if len(by_task) == 1 < max(map(len, means[suite].values())):
+            continue  # one task of a suite, which nobody would average
+        told = (told_mean(name, tasks, by_task) for name, tasks in means[suite].items())
+        lines.append(f"{suite} ({protocol}, {budget}) {mixer}: {headline} {', '.join(told)}")
     return lines
+
+
+def told_mean(name: str, tasks: set[str], by_task: Mapping[str, list[float]]) -> str:
+    """`Avg5 0.5123`, or `Avg6 none (no lra/pathx)`."""
+    lacking = sorted(tasks - by_task.keys())
+    if lacking:
+        return f"{name} none (no {', '.join(lacking)})"
+    return f"{name} {mean(mean(by_task[task]) for task in tasks):.4f}"

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+import zoo
 from zoo.cli import invoke
-from zoo.record import Record, read
+from zoo.record import Metric, Record, TaskPart, read
+from zoo.report import aggregates
 
 FRAGILE = '''
 """Copy, with a run that dies as its options say."""
@@ -113,3 +115,17 @@ def test_a_suite_runs_and_averages_within_its_protocol(capsys: pytest.CaptureFix
     out = capsys.readouterr().out
     assert re.search(r"lm \(zoo, smoke\) attention: bits_per_byte mean \d\.\d{4}\n", out)
     assert "1 ok, 0 skipped, 0 failed" in out
+
+
+def test_named_means_are_told_with_what_they_lack(runs: Path) -> None:
+    def ran(task: str, value: float) -> Record:
+        metric = Metric(value=value, split="test", higher_is_better=True, n=10)
+        averages = {"Avg2": ["s/a", "s/b"], "Avg3": ["s/a", "s/b", "s/c"]}
+        part = TaskPart(name=task, id="0", protocol="zoo", budget="cpu", averages=averages)
+        return record.model_copy(update={"task": part, "metrics": {"accuracy": metric}})
+
+    one = zoo.run("task=copy", "mixer=linear_attention", "budget=smoke", "dim=8", "steps=1")
+    record = one.model_copy(update={"headline": "accuracy"})
+    assert aggregates([ran("s/a", 0.2)]) == []
+    (line,) = aggregates([ran("s/a", 0.2), ran("s/b", 0.4), ran("s/b:other", 0.9)])
+    assert line == "s (zoo, cpu) linear_attention: accuracy Avg2 0.3000, Avg3 none (no s/c)"
