@@ -1,6 +1,7 @@
 """What several rooms need: a stranger's plugin on the path, a folder for runs."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,10 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+
+# a shell has what it runs in the background ignore Ctrl-C, and the tests of it would wait in vain
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Install = Callable[[str, str], Path]
 
