@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zoo import nn as nn
     from zoo import ops as ops
+    from zoo.attention import AttentionMixer as AttentionMixer
+    from zoo.attention import Cache as Cache
     from zoo.block import Block as Block
     from zoo.channel import Channel as Channel
     from zoo.data.advance import advancing as advancing
@@ -19,21 +21,24 @@ if TYPE_CHECKING:
     from zoo.errors import DataError as DataError
     from zoo.errors import DiskFull as DiskFull
     from zoo.errors import ZooError as ZooError
+    from zoo.flops import Flops as Flops
     from zoo.head import Head as Head
     from zoo.head import PooledHead as PooledHead
     from zoo.head import TokenHead as TokenHead
     from zoo.hooks import hookimpl as hookimpl
     from zoo.kernel import Kernel as Kernel
-    from zoo.mixer import Flops as Flops
+    from zoo.mixer import Complexity as Complexity
     from zoo.mixer import Mixer as Mixer
     from zoo.mixer import State as State
     from zoo.names import Budget as Budget
     from zoo.names import Split as Split
+    from zoo.position import ContextPosition as ContextPosition
     from zoo.position import EmbeddingPosition as EmbeddingPosition
     from zoo.position import NoPosition as NoPosition
     from zoo.position import Position as Position
     from zoo.position import PositionFactory as PositionFactory
     from zoo.position import QueryKeyPosition as QueryKeyPosition
+    from zoo.position import RelativePosition as RelativePosition
     from zoo.position import ScorePosition as ScorePosition
     from zoo.registry import load as load
     from zoo.runner import run as run
@@ -47,6 +52,7 @@ if TYPE_CHECKING:
 
 HOME = {
     "data.advance": ["advancing", "note"],
+    "attention": ["AttentionMixer", "Cache"],
     "block": ["Block"],
     "channel": ["Channel"],
     "data.download": ["Download", "File"],
@@ -54,14 +60,17 @@ HOME = {
     "head": ["Head", "PooledHead", "TokenHead"],
     "hooks": ["hookimpl"],
     "kernel": ["Kernel"],
-    "mixer": ["Flops", "Mixer", "State"],
+    "flops": ["Flops"],
+    "mixer": ["Complexity", "Mixer", "State"],
     "names": ["Budget", "Split"],
     "position": [
+        "ContextPosition",
         "EmbeddingPosition",
         "NoPosition",
         "Position",
         "PositionFactory",
         "QueryKeyPosition",
+        "RelativePosition",
         "ScorePosition",
     ],
     "registry": ["load"],

@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from zoo.mixer import Flops, Mixer
+from zoo.flops import Flops
+from zoo.mixer import Mixer
 
 
 class Bidirectional(Mixer):

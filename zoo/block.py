@@ -8,7 +8,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from zoo.channel import Channel
-from zoo.mixer import Flops, Mixer, State
+from zoo.flops import Flops
+from zoo.mixer import Mixer, State
 from zoo.nn import real_positions
 
 

@@ -74,8 +74,9 @@ class Builder:
                 f"position={name} acts on the {place}, which {entry['name']} cannot take; "
                 f"it can take {', '.join(able)}"
             )
-        inside = place in cls.positions and place in ("query_key", "score")
+        inside = place in cls.positions and place not in ("none", "embedding")
         wrapped = not self.causal and "bidirectional" not in cls.directions
+        self.agree_on_direction(name, entry["name"], causal=self.causal or wrapped)
         context = {
             "position": self.position(name) if inside else None,
             "causal": self.causal or wrapped,
@@ -83,6 +84,18 @@ class Builder:
         }
         more = {**given(cls, **context, **where), **arguments(cls, "mixer", entry)}
         return Bidirectional(cls(dim, **more), cls(dim, **more)) if wrapped else cls(dim, **more)
+
+    def agree_on_direction(self, position: str, mixer: str, *, causal: bool) -> None:
+        """Raises ZooError where a position is not defined in the mixer's direction."""
+        direction = "causal" if causal else "bidirectional"
+        if direction in self.registry.positions[position].directions:
+            return
+        shelf, places = self.registry.positions, self.registry.mixers[mixer].positions
+        able = [n for n in shelf if direction in shelf[n].directions and shelf[n].place in places]
+        raise ZooError(
+            f"position={position} is not {direction}, as {mixer} is on this task; it can take "
+            f"{', '.join(able)}"
+        )
 
     def position(self, name: str) -> Any:
         """(dim, heads) -> the position of this name."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zoo.mixer import Flops
+from zoo.flops import Flops
 
 
 class Channel(nn.Module, ABC):

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from zoo.mixer import Flops
+from zoo.flops import Flops
 from zoo.nn import real_positions
 
 Pooling = Literal["mean", "last", "first"]

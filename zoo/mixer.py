@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -10,31 +9,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from zoo.errors import ZooError
+from zoo.flops import Flops
 from zoo.kernel import Kernel, pick
 
 Direction = Literal["causal", "bidirectional"]
+Complexity = Literal["l", "l log l", "l sqrt l", "l^2"]
 State = Any  # any pytree of tensors and ints; what decoding really carries
-
-
-@dataclass(frozen=True)
-class Flops:
-    """Floating point operations, a multiply-add being two.
-
-    ``matmul`` are those of matrix products and convolutions (what torch's counter sees), ``other``
-    those of scans, softmax and gates. A causal mask is not discounted: products are counted as the
-    portable kernel executes them.
-    """
-
-    matmul: int
-    other: int = 0
-
-    @property
-    def total(self) -> int:
-        """Both kinds together."""
-        return self.matmul + self.other
-
-    def __add__(self, more: "Flops") -> "Flops":
-        return Flops(self.matmul + more.matmul, self.other + more.other)
 
 
 class Mixer(nn.Module, ABC):
@@ -47,6 +27,8 @@ class Mixer(nn.Module, ABC):
     family: ClassVar[str] = "other"
     paper: ClassVar[str] = ""
     """Author year, arXiv id."""
+    complexity: ClassVar[Complexity | None] = None
+    """How the time of a forward pass grows with the length, as its source claims."""
     directions: ClassVar[frozenset[Direction]] = frozenset({"causal"})
     positions: ClassVar[frozenset[str]] = frozenset({"none", "embedding"})
     """The places (see ``zoo.Position.place``) where a position may act with this mixer."""
@@ -111,8 +93,8 @@ class Mixer(nn.Module, ABC):
         """
         return {}
 
-    def pick(self, x: Tensor) -> Kernel:
-        """The kernel to use for ``x``; remembered for the record."""
-        kernel = pick(self.kernels, self.kernel, x)
+    def pick(self, x: Tensor, *asked: object) -> Kernel:
+        """The kernel to use for ``x`` and what else is asked of it; remembered for the record."""
+        kernel = pick(self.kernels, self.kernel, x, *asked)
         self.kernel_ran = kernel.name
         return kernel

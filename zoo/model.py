@@ -8,8 +8,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from zoo.block import Block
+from zoo.flops import Flops
 from zoo.head import Head
-from zoo.mixer import Flops, Mixer, State
+from zoo.mixer import Mixer, State
 from zoo.position import EmbeddingPosition, Position
 from zoo.task import Task
 

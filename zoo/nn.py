@@ -1,11 +1,13 @@
 """Ground-floor parts that mixers of more than one package need."""
 
+from collections.abc import Collection
+
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
 from zoo.errors import ZooError
-from zoo.position import PositionFactory, QueryKeyPosition
+from zoo.position import Position, PositionFactory
 
 
 def head_width(dim: int, heads: int) -> int:
@@ -22,18 +24,20 @@ def real_positions(lengths: Int[Tensor, " b"], x: Tensor) -> Bool[Tensor, "b l"]
     return torch.arange(x.shape[1], device=x.device) < lengths[:, None].to(x.device)
 
 
-def query_key_position(
-    position: PositionFactory | None, dim: int, heads: int
-) -> QueryKeyPosition | None:
+def inner_position(
+    position: PositionFactory | None, dim: int, heads: int, places: Collection[str]
+) -> Position | None:
     """The position built for this attention, or None if there is none to act inside it.
 
-    Raises ZooError for one that acts elsewhere.
+    Raises ZooError for one that acts in none of ``places``.
     """
     built = None if position is None else position(dim, heads)
     if built is None or built.place == "none":
         return None
-    if not isinstance(built, QueryKeyPosition):
+    if built.place not in places or built.place == "embedding":
+        inside = ", ".join(sorted(set(places) - {"none", "embedding"})) or "nowhere"
         raise ZooError(
-            f"a position on the {built.place} cannot act inside attention; try position=rope"
+            f"a position on the {built.place} cannot act inside this attention, which takes one on "
+            f"the {inside}; try position=none"
         )
     return built

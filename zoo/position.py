@@ -7,17 +7,23 @@ from typing import ClassVar, Literal
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-Place = Literal["none", "embedding", "query_key", "score"]
+from zoo.flops import Flops
+
+Place = Literal["none", "embedding", "query_key", "score", "context"]
 
 
 class Position(nn.Module, ABC):
-    """Built as ``cls(dim, heads, *, options)``; subclass one of the three below.
+    """Built as ``cls(dim, heads, *, options)``; subclass one of those below.
 
     A constructor that names ``max_length`` is given the longest length the task will show.
     """
 
     place: ClassVar[Place]
     paper: ClassVar[str] = ""
+    directions: ClassVar[frozenset[Literal["causal", "bidirectional"]]] = frozenset(
+        {"causal", "bidirectional"}
+    )
+    """Those that the method defines."""
 
 
 class EmbeddingPosition(Position):
@@ -36,20 +42,72 @@ class QueryKeyPosition(Position):
     place = "query_key"
 
     @abstractmethod
-    def forward(self, x: Float[Tensor, "b h l e"], start: int = 0) -> Float[Tensor, "b h l e"]:
-        """Queries or keys (the same map serves both) at ``start`` .. ``start + l - 1``."""
+    def forward(
+        self, q: Float[Tensor, "b h l e"], k: Float[Tensor, "b g l e"], start: int = 0
+    ) -> tuple[Float[Tensor, "b h l e"], Float[Tensor, "b g l e"]]:
+        """Queries and keys, both at positions ``start`` .. ``start + l - 1``."""
 
 
 class ScorePosition(Position):
-    """Acts on attention scores, as a bias."""
+    """Acts on attention scores, as a bias that a pair's two positions decide (and the query)."""
 
     place = "score"
 
     @abstractmethod
     def forward(
-        self, q: Float[Tensor, "b h q e"], distance: Int[Tensor, "q k"]
-    ) -> Float[Tensor, "#b h q k"]:
-        """What to add to the scores; ``distance`` is key position minus query position."""
+        self,
+        q: Float[Tensor, "b h *n q e"],
+        query_at: Int[Tensor, "*n q"],
+        key_at: Int[Tensor, "*n k"],
+    ) -> Float[Tensor, "#b h *n q k"]:
+        """What to add to the scores, which are q k^T / sqrt(e).
+
+        ``n`` are any axes of blocks, each with its own queries and keys; the positions' may be 1
+        where all blocks are alike. A position may lie off the ends of the sequence: whoever asks
+        masks its score.
+        """
+
+    def flops(self, batch: int, pairs: int) -> Flops:
+        """Of the biases of ``pairs`` of a query and a key, in all heads, in each of ``batch``."""
+        return Flops(0)
+
+
+class RelativePosition(ScorePosition):
+    """A bias that the distance alone decides, so that a table of distances serves all pairs."""
+
+    slopes: Tensor | None = None
+    """(h,) where the bias is -slope |distance|, which some kernels take as such; else None."""
+
+    @abstractmethod
+    def bias(self, distance: Int[Tensor, "..."]) -> Float[Tensor, "h ..."]:
+        """``distance`` is the key's position minus the query's: negative in the past."""
+
+    def forward(
+        self,
+        q: Float[Tensor, "b h *n q e"],
+        query_at: Int[Tensor, "*m q"],
+        key_at: Int[Tensor, "*m k"],
+    ) -> Float[Tensor, "1 h *m q k"]:
+        return self.bias(key_at[..., None, :] - query_at[..., None])[None]
+
+
+class ContextPosition(Position):
+    """Acts on attention scores as a bias that the scores themselves decide, a whole row at once."""
+
+    place = "context"
+
+    @abstractmethod
+    def forward(
+        self, q: Float[Tensor, "b h q e"], scores: Float[Tensor, "b h q k"]
+    ) -> Float[Tensor, "b h q k"]:
+        """What to add to ``scores``, which are q k^T / sqrt(e), -inf where a key is out of sight.
+
+        The columns are all keys up to the last query's, in their order.
+        """
+
+    def flops(self, batch: int, pairs: int) -> Flops:
+        """Of the biases of ``pairs`` of a query and a key, in all heads, in each of ``batch``."""
+        return Flops(0)
 
 
 class NoPosition(Position):
@@ -59,4 +117,4 @@ class NoPosition(Position):
 
 
 PositionFactory = Callable[[int, int], Position]
-"""(dim, heads) -> a position; how a mixer is given a query_key or score position."""
+"""(dim, heads) -> a position; how a mixer is given one that acts inside it."""

@@ -27,7 +27,13 @@ class Rope(zoo.QueryKeyPosition):
             )
         self.width, self.base = dim // heads, base
 
-    def forward(self, x: Float[Tensor, "b h l e"], start: int = 0) -> Float[Tensor, "b h l e"]:
+    def forward(
+        self, q: Float[Tensor, "b h l e"], k: Float[Tensor, "b g l e"], start: int = 0
+    ) -> tuple[Float[Tensor, "b h l e"], Float[Tensor, "b g l e"]]:
+        return self.turn(q, start), self.turn(k, start)
+
+    def turn(self, x: Tensor, start: int) -> Tensor:
+        """Each pair by its angle."""
         # bf16 has 8 bits: it could not tell position 256 from 257
         exact = torch.promote_types(x.dtype, torch.float32)
         at = torch.arange(start, start + x.shape[2], device=x.device, dtype=exact)

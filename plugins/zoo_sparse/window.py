@@ -1,31 +1,16 @@
 """Attention to a band of keys: in blocks, at a cost linear in the length, and the equation."""
 
 from math import ceil
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-
-class Band(NamedTuple):
-    """How many keys a query sees before and after its own."""
-
-    left: int
-    right: int
-
-    @staticmethod
-    def of(window: int, causal: bool) -> "Band":
-        """``window`` keys in all, the query's own included."""
-        return Band(window - 1, 0) if causal else Band(window // 2, (window - 1) // 2)
-
-    def within(self, length: int) -> "Band":
-        """The same band, no wider than ``length`` can fill."""
-        return Band(min(self.left, length - 1), min(self.right, length - 1))
+import zoo
 
 
-def block_size(band: Band, length: int) -> int:
+def block_size(band: zoo.ops.Band, length: int) -> int:
     """Queries per block: narrow wastes few keys, wide copies few of them and keeps a core busy.
 
     Measured on a CPU, forward and backward: 32 is best for windows up to 64, 128 for 512.
@@ -35,13 +20,21 @@ def block_size(band: Band, length: int) -> int:
     return min(length, -(-size // 16) * 16)
 
 
-def blocked(q: Tensor, k: Tensor, v: Tensor, band: Band, keep: Tensor | None) -> Tensor:
+def blocked(q: Tensor, k: Tensor, v: Tensor, bias: zoo.ops.AttentionBias) -> Tensor:
     """Each block of c queries meets the c + left + right keys that they can see together.
 
-    ``q``, ``k``, ``v`` (b, h, l, e); ``keep`` (b, l) says which keys are real.
+    ``q``, ``k``, ``v`` (b, h, l, e).
     """
+    assert bias.band is not None
     heads, length = q.shape[1:3]
-    band = band.within(length)
+    past = k.shape[2] - length
+    if past:  # queries for the cached keys too, whose answers nobody reads
+        filled = F.pad(q, (0, 0, past, 0))
+        return q if not length else blocked(filled, k, v, bias)[:, :, past:]
+    band = bias.band.within(length)
+    keep = None
+    if bias.lengths is not None and not bias.causal:
+        keep = torch.arange(length, device=q.device) < bias.lengths.to(q.device)[:, None]
     size = block_size(band, length)
     end = -length % size
     span = size + band.left + band.right
@@ -67,7 +60,7 @@ def blocked(q: Tensor, k: Tensor, v: Tensor, band: Band, keep: Tensor | None) ->
     return rearrange(y, unfold, h=heads, n=len(at))[:, :, :length]
 
 
-def spans(x: Tensor, band: Band, size: int) -> Tensor:
+def spans(x: Tensor, band: zoo.ops.Band, size: int) -> Tensor:
     """(b, h, l, e) to (b, h, n, s, e): what each block of ``size`` can see; zeros off the ends."""
     blocks = ceil(x.shape[2] / size)
     span = size + band.left + band.right
@@ -78,17 +71,3 @@ def spans(x: Tensor, band: Band, size: int) -> Tensor:
     near = [tiles[:, :, i : i + blocks] for i in range(shifts)]
     near[-1] = near[-1][..., : span - (shifts - 1) * size, :]
     return torch.cat(near, dim=3)
-
-
-def reference(q: Tensor, k: Tensor, v: Tensor, band: Band, keep: Tensor | None) -> Tensor:
-    """The equation as it stands, with a dense mask, scores in at least float32."""
-    exact = torch.promote_types(q.dtype, torch.float32)
-    scores = q.to(exact) @ k.to(exact).mT / q.shape[-1] ** 0.5  # (b, h, l, l)
-    key = torch.arange(k.shape[2], device=q.device)
-    at = key[:, None]
-    seen = (key >= at - band.left) & (key <= at + band.right)
-    if keep is not None:
-        seen = seen & keep[:, None, None] | (key == at)
-    scores = scores.masked_fill(~seen, -torch.inf)
-    y: Tensor = scores.softmax(dim=-1) @ v.to(exact)
-    return y.to(q.dtype)

@@ -7,12 +7,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 FLOORS = [
     {"errors", "identity"},
-    {"names", "record", "kernel"},
-    {"data"},
+    {"names", "record", "kernel", "flops"},
+    {"data", "position"},
     {"ops"},
-    {"mixer", "position"},
+    {"mixer"},
     {"channel", "nn"},
-    {"block", "head"},
+    {"block", "head", "attention"},
     {"task"},
     {"hooks"},
     {"registry", "options", "keys"},

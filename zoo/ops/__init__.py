@@ -3,6 +3,11 @@
 from zoo.kernel import Kernel
 from zoo.ops import cuda as cuda
 from zoo.ops import fused as fused
+from zoo.ops.attention import ATTENTIONS as ATTENTIONS
+from zoo.ops.attention import REFERENCE as REFERENCE
+from zoo.ops.attention import SDPA as SDPA
+from zoo.ops.attention_bias import AttentionBias as AttentionBias
+from zoo.ops.attention_bias import Band as Band
 from zoo.ops.fft_conv import fft_conv as fft_conv
 from zoo.ops.gated_scan import GATED_SCANS as GATED_SCANS
 from zoo.ops.gated_scan import gated_scan as gated_scan

@@ -1,0 +1,95 @@
+"""Softmax attention: torch's fused kernel, other people's, and the equation."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from zoo.kernel import Kernel
+from zoo.ops.attention_bias import AttentionBias
+from zoo.position import ContextPosition
+
+
+def sdpa(q: Tensor, k: Tensor, v: Tensor, bias: AttentionBias) -> Tensor:
+    """Torch's fused attention; a position's bias or a band becomes a dense mask."""
+    if bias.band is None and bias.position is None:
+        if (bias.lengths is None and not bias.causal) or q.shape[2] == 1:
+            return fused(q, k, v)
+        if q.shape[2] == k.shape[2]:
+            if bias.lengths is None or not worth_trimming(bias.lengths, q.shape[2]):
+                if bias.causal:  # right padding lies in the future: it is hidden already
+                    return fused(q, k, v, is_causal=True)
+            else:
+                return trimmed(q, k, v, bias)
+    return fused(q, k, v, attn_mask=dense(q, k, bias))
+
+
+def fused(q: Tensor, k: Tensor, v: Tensor, **how: Tensor | bool | None) -> Tensor:
+    """Torch's call, for keys with fewer heads too."""
+    grouped = q.shape[1] != k.shape[1]
+    return F.scaled_dot_product_attention(q, k, v, enable_gqa=grouped, **how)  # type: ignore[arg-type]
+
+
+def dense(q: Tensor, k: Tensor, bias: AttentionBias) -> Tensor | None:
+    """The mask as torch takes it: booleans, or numbers of the queries' own type."""
+    seen, scores = bias.seen(q, k), bias.scores(q, k)
+    if scores is None:
+        return seen
+    scores = scores if seen is None else scores.masked_fill(~seen, -torch.inf)
+    return scores.to(q.dtype)
+
+
+def worth_trimming(lengths: Tensor, length: int) -> bool:
+    """Whether a call per row, without its padding, beats one call for all.
+
+    Only where the lengths are on the host: to read them from elsewhere stalls the device. Short
+    rows are not worth the calls.
+    """
+    if lengths.device.type != "cpu" or length < 256:
+        return False
+    return int(lengths.square().sum()) < 0.9 * len(lengths) * length**2
+
+
+def trimmed(q: Tensor, k: Tensor, v: Tensor, bias: AttentionBias) -> Tensor:
+    """Row by row, each as long as it is; zeros in the padding."""
+    rows = []
+    assert bias.lengths is not None
+    for row, length in zip(zip(q, k, v, strict=True), bias.lengths.tolist(), strict=True):
+        real_q, real_k, real_v = (z[None, :, :length] for z in row)
+        y = fused(real_q, real_k, real_v, is_causal=bias.causal)
+        rows.append(F.pad(y, (0, 0, 0, q.shape[2] - length)))
+    return torch.cat(rows)
+
+
+def refuses_context(q: Tensor, bias: AttentionBias | None = None) -> str | None:
+    """A fused kernel never shows the scores."""
+    if bias is not None and isinstance(bias.position, ContextPosition):
+        return (
+            f"{type(bias.position).__name__} needs the scores themselves; kernel=reference has them"
+        )
+    return None
+
+
+def reference(q: Tensor, k: Tensor, v: Tensor, bias: AttentionBias) -> Tensor:
+    """softmax(q k^T / sqrt(e) + bias) v as it stands, in at least float32."""
+    exact = torch.promote_types(q.dtype, torch.float32)
+    groups = q.shape[1] // k.shape[1]
+    k, v = (z.to(exact).repeat_interleave(groups, dim=1) for z in (k, v))
+    scores = q.to(exact) @ k.mT / q.shape[-1] ** 0.5  # (b, h, q, k)
+    seen, added = bias.seen(q, k), bias.scores(q, k)
+    if seen is not None:
+        scores = scores.masked_fill(~seen, -torch.inf)
+    if isinstance(bias.position, ContextPosition):
+        added = bias.position(q, scores)
+    if added is not None:
+        scores = scores + added
+    if bias.sinks is not None:
+        sink = bias.sinks.to(exact)[:, None, None].expand(*scores.shape[:3], 1)
+        scores = torch.cat([scores, sink], dim=-1)
+    y: Tensor = scores.softmax(dim=-1)[..., : k.shape[2]] @ v
+    return y.to(q.dtype)
+
+
+SDPA = Kernel("sdpa", sdpa, refuses=refuses_context)
+REFERENCE = Kernel("reference", reference)
+ATTENTIONS = (SDPA, REFERENCE)
+"""Each as ``run(q, k, v, bias)``: (b, h, q, e), (b, g, k, e), (b, g, k, f) to (b, h, q, f)."""
