@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 import zoo
-from zoo_attention import softmax
+from zoo.ops.attention import worth_trimming
 from zoo_attention.full import Attention
 from zoo_position.learned import Learned
 from zoo_position.rope import Rope
@@ -92,9 +92,10 @@ def test_rows_trimmed_one_by_one_are_as_masked_together(causal: bool) -> None:
     torch.manual_seed(1)
     q, k, v = torch.randn(3, 4, 2, 301, 8, dtype=torch.float64, requires_grad=True).unbind()
     lengths = torch.tensor([301, 100, 1, 0])
-    assert softmax.worth_trimming(lengths, 301)
+    assert worth_trimming(lengths, 301)
     real = (torch.arange(301) < lengths[:, None])[:, None, :, None].expand_as(q)
-    ours, truth = (f(q, k, v, causal, lengths) for f in (softmax.sdpa, softmax.reference))
+    bias = zoo.ops.AttentionBias(causal, lengths=lengths)
+    ours, truth = (kernel.run(q, k, v, bias) for kernel in (zoo.ops.SDPA, zoo.ops.REFERENCE))
     assert ours.isfinite().all()
     torch.testing.assert_close(ours[real], truth[real])
     for one, other in zip(
@@ -106,9 +107,9 @@ def test_rows_trimmed_one_by_one_are_as_masked_together(causal: bool) -> None:
 
 
 def test_full_or_short_rows_are_not_trimmed() -> None:
-    assert not softmax.worth_trimming(torch.tensor([300, 299]), 300)
-    assert not softmax.worth_trimming(torch.tensor([10, 200]), 200)
-    assert not softmax.worth_trimming(torch.tensor([10, 300], device="meta"), 300)
+    assert not worth_trimming(torch.tensor([300, 299]), 300)
+    assert not worth_trimming(torch.tensor([10, 200]), 200)
+    assert not worth_trimming(torch.tensor([10, 300], device="meta"), 300)
 
 
 def test_no_gradient_flows_from_the_future() -> None:
@@ -126,7 +127,9 @@ def test_steps_are_the_forward_and_the_cache_is_as_large_as_said(rope: bool) -> 
     for t in range(10):
         y, state = mixer.step(x[:, t], state)
         ys.append(y)
-        stored = {z.untyped_storage().data_ptr(): z.untyped_storage().nbytes() for z in state}
+        done, *cache = state
+        assert done == t + 1
+        stored = {z.untyped_storage().data_ptr(): z.untyped_storage().nbytes() for z in cache}
         assert sum(stored.values()) == 2 * 8 * mixer.state_size(t + 1)
     torch.testing.assert_close(torch.stack(ys, dim=1), mixer(x))
 
@@ -168,7 +171,7 @@ def test_autocast_steps_are_the_autocast_forward() -> None:
         for t in range(5):
             y, state = mixer.step(x[:, t], state)
             ys.append(y)
-        assert {z.dtype for z in state} == {torch.bfloat16}
+        assert {z.dtype for z in state[1:]} == {torch.bfloat16}
         torch.testing.assert_close(torch.stack(ys, dim=1), mixer(x), atol=1e-2, rtol=1e-2)
 
 
@@ -178,7 +181,7 @@ def test_heads_that_do_not_divide_are_refused_with_one_that_does() -> None:
 
 
 def test_a_position_on_embeddings_is_refused() -> None:
-    with pytest.raises(zoo.ZooError, match=r"embedding.*position=rope"):
+    with pytest.raises(zoo.ZooError, match=r"embedding cannot act inside.*position=none"):
         Attention(24, position=lambda dim, heads: Learned(dim, heads, max_length=8))
 
 
