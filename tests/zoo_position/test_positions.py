@@ -19,6 +19,11 @@ def as_complex(x: Tensor) -> Tensor:
     return torch.complex(real, imaginary)
 
 
+def products(q: Tensor, k: Tensor) -> Tensor:
+    """Every query times every key."""
+    return q @ k.mT
+
+
 @pytest.mark.parametrize("base", [10000.0, 100.0])
 @pytest.mark.parametrize("start", [0, 1000])
 def test_rope_multiplies_complex_pairs_by_a_unit_number(start: int, base: float) -> None:
@@ -29,36 +34,36 @@ def test_rope_multiplies_complex_pairs_by_a_unit_number(start: int, base: float)
         dtype=torch.float64,
     )
     exact = as_complex(x) * torch.exp(1j * angle)
-    torch.testing.assert_close(as_complex(rope(x, start)), exact, atol=1e-9, rtol=0)
+    torch.testing.assert_close(as_complex(rope(x, x, start)[0]), exact, atol=1e-9, rtol=0)
 
 
 @pytest.mark.parametrize("shift", [1, 17, 4000])
 def test_rope_makes_products_depend_on_the_distance_only(shift: int) -> None:
     rope = Rope(8, 1)
     q, k = torch.randn(2, 1, 1, 6, 8, dtype=torch.float64).unbind()
-    here = rope(q) @ rope(k).mT
-    torch.testing.assert_close(rope(q, shift) @ rope(k, shift).mT, here)
-    assert not torch.allclose(rope(q, shift) @ rope(k).mT, here)
+    here = products(*rope(q, k))
+    torch.testing.assert_close(products(*rope(q, k, shift)), here)
+    assert not torch.allclose(products(rope(q, k, shift)[0], rope(q, k)[1]), here)
 
 
 def test_rope_step_by_step_is_rope_at_once() -> None:
     rope = Rope(8, 2)
     x = torch.randn(1, 2, 9, 4)
-    steps = [rope(x[:, :, t : t + 1], t) for t in range(9)]
-    torch.testing.assert_close(torch.cat(steps, dim=2), rope(x), atol=0, rtol=0)
+    steps = [rope(x[:, :, t : t + 1], x[:, :, t : t + 1], t)[1] for t in range(9)]
+    torch.testing.assert_close(torch.cat(steps, dim=2), rope(x, x)[1], atol=0, rtol=0)
 
 
 def test_rope_in_bfloat16_still_tells_far_positions_apart() -> None:
     rope = Rope(8, 1)
     x = torch.randn(1, 1, 2, 8)
-    near = rope(x.bfloat16(), 1000)
+    near, _ = rope(x.bfloat16(), x.bfloat16(), 1000)
     assert near.dtype == torch.bfloat16
-    torch.testing.assert_close(near.float(), rope(x, 1000), atol=3e-2, rtol=0)
+    torch.testing.assert_close(near.float(), rope(x, x, 1000)[0], atol=3e-2, rtol=0)
 
 
 def test_rope_turns_gradients_back() -> None:
     rope, x = Rope(4, 1).double(), torch.randn(1, 1, 3, 4, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda z: rope(z, 7), (x,))
+    assert torch.autograd.gradcheck(lambda z: rope(z, 2 * z, 7), (x,))
 
 
 @pytest.mark.parametrize(("dim", "heads"), [(6, 2), (7, 2), (10, 4)])
