@@ -94,22 +94,33 @@ def list_(
     kind: Annotated[Kind | None, typer.Argument(help="One shelf; all when left out.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> int:
-    """What is installed, and who brought it."""
+    """What is installed, and who brought it; of mixers and positions, what they are."""
     shelves: registry.Registry = context.obj
-    rows = [
+    if kind in ("mixers", "positions"):
+        from zoo import catalogue
+
+        rows = catalogue.detail(shelves, kind)
+        text = catalogue.table(rows)
+    else:
+        rows = shelved(shelves, kind)
+        text = "\n".join(f"{row['kind']:9} {row['name']:20} {row['plugin']}" for row in rows)
+    if as_json:
+        problems = [problem._asdict() for problem in shelves.problems]
+        print(json.dumps({"items": rows, "problems": problems}, indent=1))
+        return 0
+    print(text)
+    complain(shelves)
+    return 0
+
+
+def shelved(shelves: registry.Registry, kind: Kind | None) -> list[dict[str, str]]:
+    """Names and plugins of one shelf or all: nothing heavy is imported for these."""
+    return [
         {"kind": shelf.kind, "name": name, "plugin": offer.plugin}
         for title, shelf in shelves.shelves.items()
         for name, offer in sorted(shelf.offers.items())
         if kind in (None, title)
     ]
-    if as_json:
-        problems = [problem._asdict() for problem in shelves.problems]
-        print(json.dumps({"items": rows, "problems": problems}, indent=1))
-        return 0
-    for row in rows:
-        print(f"{row['kind']:9} {row['name']:20} {row['plugin']}")
-    complain(shelves)
-    return 0
 
 
 def plugins(context: typer.Context) -> int:

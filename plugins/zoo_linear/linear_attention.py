@@ -26,6 +26,7 @@ class LinearAttention(zoo.Mixer):
 
     family = "linear attention"
     paper = "Katharopoulos et al. 2020, arXiv:2006.16236"
+    complexity = "l"
     directions = frozenset({"causal", "bidirectional"})
     positions = frozenset({"none", "embedding"})
     default_position = "sinusoidal"

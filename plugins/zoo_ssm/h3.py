@@ -30,6 +30,7 @@ class H3(zoo.Mixer):
     """
 
     family = "ssm"
+    complexity = "l log l"
     owns_channel = True
     paper = "Fu, Dao, Saab, Thomas, Rudra and Re 2022, arXiv:2212.14052"
     kernels = KERNELS

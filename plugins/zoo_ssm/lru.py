@@ -27,6 +27,7 @@ class LRU(zoo.Mixer):
     """
 
     family = "ssm"
+    complexity = "l"
     owns_channel = True
     paper = "Orvieto et al. 2023, arXiv:2303.06349"
     kernels = zoo.ops.GATED_SCANS

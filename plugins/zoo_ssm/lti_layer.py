@@ -21,6 +21,7 @@ class Layer(zoo.Mixer):
     """
 
     family = "ssm"
+    complexity = "l log l"
     owns_channel = True
     directions = frozenset({"causal", "bidirectional"})
     kernels: ClassVar[tuple[zoo.Kernel, ...]] = KERNELS

@@ -26,6 +26,7 @@ class Mamba(zoo.Mixer):
     """
 
     family = "ssm"
+    complexity = "l"
     owns_channel = True
     paper = "Gu and Dao 2023, arXiv:2312.00752"
     kernels = KERNELS

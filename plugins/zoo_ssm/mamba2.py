@@ -31,6 +31,7 @@ class Mamba2(zoo.Mixer):
     """
 
     family = "ssm"
+    complexity = "l"
     owns_channel = True
     paper = "Dao and Gu 2024, arXiv:2405.21060"
     kernels = KERNELS

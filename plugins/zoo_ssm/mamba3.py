@@ -41,6 +41,7 @@ class Mamba3(zoo.Mixer):
     """
 
     family = "ssm"
+    complexity = "l"
     owns_channel = True
     paper = "Lahoti et al. 2026, arXiv:2603.15569"
     kernels = KERNELS

@@ -37,6 +37,7 @@ class S5(zoo.Mixer):
     """
 
     family = "ssm"
+    complexity = "l"
     owns_channel = True
     paper = "Smith, Warrington and Linderman 2022, arXiv:2208.04933"
     directions = frozenset({"causal", "bidirectional"})

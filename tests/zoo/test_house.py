@@ -27,7 +27,7 @@ FLOORS = [
     {"runner"},
     {"grid"},
     {"report"},
-    {"commands", "data_commands"},
+    {"commands", "data_commands", "catalogue"},
     {"cli"},
     {"__main__"},
 ]

@@ -43,7 +43,7 @@ def test_what_zoo_new_writes_passes_its_own_test_and_runs(there: Path) -> None:
     shell("zoo new mixer mine")
     assert len((there / "mine" / "pyproject.toml").read_text().splitlines()) == 7
     shell("pip install mine")
-    assert "mine                 zoo-mine:mine" in shell("zoo list mixers")
+    assert "mine                 zoo-mine:mine" in shell("zoo list")
     assert "every promise kept" in shell("zoo check mine")
     assert "passed" in shell("python -m pytest -q mine")
     small = "dim=8 depth=1 steps=2 batch_size=2 budget=smoke task.test_length=32"
