@@ -12,12 +12,14 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 import zoo
+from zoo.ops import AttentionBias, Band
 from zoo_position.rope import Rope
 from zoo_position.sinusoidal import Sinusoidal
 from zoo_sparse.sliding import Sliding
-from zoo_sparse.window import Band, block_size, blocked, reference
+from zoo_sparse.window import block_size, blocked
 
 DIM, HEADS = 16, 2
+reference = zoo.ops.REFERENCE.run
 DIRECTIONS = pytest.mark.parametrize("causal", [True, False], ids=["causal", "bidirectional"])
 
 
@@ -59,7 +61,7 @@ def test_outputs_and_gradients_are_those_of_the_definition(
     torch.manual_seed(0)
     qkv = torch.randn(3, 2, HEADS, length, 8, dtype=torch.float64, requires_grad=True)
     q, k, v = qkv
-    ours = run(q, k, v, Band.of(window, causal), None)
+    ours = run(q, k, v, AttentionBias(causal, Band.of(window, causal)))
     truth = by_hand(q, k, v, window, causal, [length] * 2)
     torch.testing.assert_close(ours, truth)
     cotangent = torch.linspace(-1, 1, ours.numel()).double().view_as(ours)
@@ -79,7 +81,7 @@ def test_padded_keys_are_out_of_sight(run: Any, causal: bool) -> None:
     lengths = torch.tensor([75, 40, 1])
     real = torch.arange(75) < lengths[:, None]
     seen = real[:, None, :, None].expand_as(q)
-    y = run(q, k, v, Band.of(7, causal), real)
+    y = run(q, k, v, AttentionBias(causal, Band.of(7, causal), lengths))
     assert y.isfinite().all()
     torch.testing.assert_close(y[seen], by_hand(q, k, v, 7, causal, lengths.tolist())[seen])
 
@@ -117,7 +119,8 @@ def test_local_attention_agrees_on_the_window() -> None:
     theirs = LocalAttention(
         window_size=8, causal=True, exact_windowsize=True, autopad=True, use_rotary_pos_emb=False
     )
-    torch.testing.assert_close(blocked(q, k, v, Band.of(9, True), None), theirs(q, k, v))
+    ours = blocked(q, k, v, AttentionBias(True, Band.of(9, True)))
+    torch.testing.assert_close(ours, theirs(q, k, v))
 
 
 @pytest.mark.parametrize("window", [1, 4, 30])
@@ -201,5 +204,5 @@ def test_heads_that_do_not_divide_are_refused_with_one_that_does() -> None:
 
 
 def test_a_position_on_embeddings_is_refused() -> None:
-    with pytest.raises(zoo.ZooError, match=r"embedding.*position=rope"):
+    with pytest.raises(zoo.ZooError, match=r"embedding.*position=none"):
         Sliding(16, position=Sinusoidal)
