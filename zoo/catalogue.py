@@ -1,6 +1,6 @@
 """`zoo list mixers` and `zoo list positions`: what each is, and which kernels run here."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from zoo.mixer import Mixer
 from zoo.ops import ATTENTIONS, AttentionBias
 from zoo.options import given
 from zoo.position import ContextPosition, Place, Position, ScorePosition
-from zoo.registry import Registry
+from zoo.registry import Registry, Shelf
 
 Row = dict[str, Any]
 EXTRA: Mapping[Place, str] = {
@@ -27,9 +27,9 @@ EXTRA: Mapping[Place, str] = {
 
 def detail(registry: Registry, kind: str) -> list[Row]:
     """A row of every mixer or position; one that does not load says why in ``problem``."""
-    shelf, describe = (
-        (registry.mixers, mixer) if kind == "mixers" else (registry.positions, position)
-    )
+    mixers = kind == "mixers"
+    shelf: Shelf[Any] = registry.mixers if mixers else registry.positions
+    describe: Callable[[Any], Row] = mixer if mixers else position
     rows = []
     for name, offer in sorted(shelf.offers.items()):
         row: Row = {"kind": shelf.kind, "name": name, "plugin": offer.plugin}

@@ -4,6 +4,7 @@ import json
 import platform
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from zoo.config import parse, resolve, values
@@ -12,6 +13,7 @@ from zoo.registry import Registry
 
 if TYPE_CHECKING:  # torch is imported once the words have been found good
     from zoo.names import Split
+    from zoo.position import Position
     from zoo.task import Batch, Task
 
 
@@ -52,7 +54,16 @@ def check(registry: Registry, name: str) -> int:
     from zoo.testing import report
 
     cls = find(name, "the command line") if ":" in name else registry.mixers[name]
-    return report(cls, name)
+    return report(cls, name, loadable(registry))
+
+
+def loadable(registry: Registry) -> "dict[str, type[Position]]":
+    """The positions that work; one of somebody else's that does not is no fault of the mixer."""
+    found = {}
+    for name in registry.positions:
+        with suppress(ZooError):
+            found[name] = registry.positions[name]
+    return found
 
 
 def sample(

@@ -6,6 +6,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,6 +18,7 @@ from zoo.errors import ZooError
 from zoo.mixer import Direction, Mixer
 from zoo.model import state_tensors
 from zoo.options import given, options
+from zoo.position import Position
 
 if TYPE_CHECKING:
     import pytest
@@ -25,19 +28,29 @@ LONGEST = 256
 CHUNKS = 131  # an odd length over several chunks of any kernel
 
 
+Positions = Mapping[str, type[Position]]
+
+
 @dataclass(frozen=True)
 class Subject:
-    """A mixer class under test, in one direction, with options of its own."""
+    """A mixer class under test, in one direction, with a position inside and options of its own."""
 
     cls: type[Mixer]
     direction: Direction
     options: Mapping[str, Any] = field(default_factory=dict)
+    position: type[Position] | None = None
 
     def build(self, seed: int = 0, **more: Any) -> Mixer:
         """A fresh mixer in float64 and eval mode; the seed decides its weights."""
         torch.manual_seed(seed)
-        place = {"layer": 0, "depth": 2, "max_length": LONGEST}
-        context = given(self.cls, causal=self.direction == "causal", position=None, **place)
+        place = {
+            "layer": 0,
+            "depth": 2,
+            "max_length": LONGEST,
+            "causal": self.direction == "causal",
+        }
+        inside = self.position and partial(self.position, **given(self.position, **place))
+        context = given(self.cls, position=inside, **place)
         return self.cls(D, **{**context, **self.options, **more}).double().eval()
 
     @property
@@ -265,10 +278,14 @@ def title(check: Check) -> str:
     return check.__name__.removeprefix("check_")
 
 
-def checks(cls: type[Mixer], own: Mapping[str, Any]) -> Iterator[tuple[str, Check, Subject]]:
-    """(id, check, subject) of every promise that this class makes."""
+def checks(
+    cls: type[Mixer], own: Mapping[str, Any], position: type[Position] | None = None
+) -> Iterator[tuple[str, Check, Subject]]:
+    """(id, check, subject) of every promise that this class makes, with such a position inside."""
     for direction in sorted(cls.directions, reverse=True):  # causal comes last in the alphabet
-        subject = Subject(cls, direction, own)
+        if position is not None and direction not in position.directions:
+            continue
+        subject = Subject(cls, direction, own, position)
         every = [*ALWAYS]
         if direction == "causal":
             every.append(check_causality)
@@ -301,28 +318,52 @@ def conformance(*classes: type[Mixer], **own: Any) -> "pytest.MarkDecorator":
     return pytest.mark.parametrize("check", cases)
 
 
-def report(cls: type[Mixer], name: str) -> int:
+def inside(cls: type[Mixer], positions: Positions) -> Positions:
+    """Those of the positions that act within such a mixer."""
+    places = cls.positions - {"none", "embedding"}
+    return {name: one for name, one in positions.items() if one.place in places}
+
+
+def report(cls: type[Mixer], name: str, positions: Positions = MappingProxyType({})) -> int:
     """Run every check and print a line each; returns 1 if a promise is broken, else 0.
 
-    Raises ZooError when ``cls`` is no mixer.
+    Once more with each of ``positions`` that it takes, then a line for all that were kept. Raises
+    ZooError when ``cls`` is no mixer.
     """
     if not (isinstance(cls, type) and issubclass(cls, Mixer)):
         raise ZooError(f"{name} is no zoo.Mixer; name a mixer of `zoo list mixers` or module:Class")
     broken = 0
     for label, check, subject in checks(cls, {}):
-        known = cls.known_failures.get(title(check))
-        try:
-            check(subject)
-            outcome, why = (
-                ("FAIL", "passes, but is declared a known failure") if known else ("ok", "")
-            )
-        except Exception as error:
-            first = str(error).strip().splitlines() or [type(error).__name__]
-            outcome, why = ("known", known) if known else ("FAIL", _plainly(error, first))
+        outcome, why = judged(check, subject)
         broken += outcome == "FAIL"
-        print(f"{outcome:5} {label.replace('_', ' ')}{f': {why}' if why else ''}")
+        tell(outcome, label, why)
+    for position, acts in inside(cls, positions).items():
+        kept = 0
+        for label, check, subject in checks(cls, {}, acts):
+            outcome, why = judged(check, subject)
+            kept += outcome == "ok"
+            if outcome != "ok":
+                broken += outcome == "FAIL"
+                tell(outcome, f"position={position} {label}", why)
+        tell("ok", f"position={position}", f"{kept} promises kept")
     print(f"{name}: {'every promise kept' if not broken else f'{broken} broken'}")
     return int(bool(broken))
+
+
+def judged(check: Check, subject: Subject) -> tuple[str, str]:
+    """`ok`, `known` or `FAIL`, and why."""
+    known = subject.cls.known_failures.get(title(check))
+    try:
+        check(subject)
+    except Exception as error:
+        first = str(error).strip().splitlines() or [type(error).__name__]
+        return ("known", known) if known else ("FAIL", _plainly(error, first))
+    return ("FAIL", "passes, but is declared a known failure") if known else ("ok", "")
+
+
+def tell(outcome: str, label: str, why: str) -> None:
+    """One line."""
+    print(f"{outcome:5} {label.replace('_', ' ')}{f': {why}' if why else ''}")
 
 
 def _plainly(error: Exception, lines: list[str]) -> str:
