@@ -38,6 +38,7 @@ class TaskPart(Part):
     protocol: str
     budget: str
     averages: dict[str, list[str]] = {}
+    trained_to: int | None = None
     """Named means over the suite, as Avg5, and the names of the tasks they are over."""
 
 

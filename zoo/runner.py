@@ -249,6 +249,7 @@ class _Run:
                 protocol=task.protocol,
                 budget=config["budget"],
                 averages={name: list(tasks) for name, tasks in task.averages.items()},
+                trained_to=task.trained_to,
             ),
             mixer=MixerPart(
                 name=config["mixer"]["name"],

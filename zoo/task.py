@@ -121,6 +121,8 @@ class Task(ABC):
     """The longest input it will ever show, test grid included."""
     grid: tuple[int, ...] = ()
     """Lengths at which the test split is also scored: the curve in the record."""
+    trained_to: int | None = None
+    """The longest of such lengths that training shows; beyond it a mixer extrapolates."""
     chance: Mapping[str, float] = {}
     """By metric, what a model scores that has learnt nothing of the task's point: by guessing, or
     by what can be read off without mixing.

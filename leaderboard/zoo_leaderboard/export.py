@@ -55,6 +55,7 @@ def track_part(track: Track) -> dict[str, Any]:
         "note": track.key.note,
         "higher_is_better": track.higher_is_better,
         "chance": track.chance,
+        "trained_to": track.trained_to,
         "lengths": {c.key: track.length(c) for c in COLUMNS if c.by_length},
         "rows": [row_part(track, ranked) for ranked in track.ranking],
     }
@@ -66,6 +67,11 @@ def row_part(track: Track, ranked: Ranked) -> dict[str, Any]:
     return {
         **figures(track, ranked),
         "options": row.first.mixer.options,
+        "curve": [
+            {"length": length, "mean": at.mean, "low": low, "high": high}
+            for length, at in row.curve.items()
+            for low, high in [at.interval or (None, None)]
+        ],
         "on_front": [key for key, rows in track.fronts.items() if row in rows],
         "runs": [run_part(record) for record in row.records],
     }

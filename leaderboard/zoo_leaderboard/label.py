@@ -73,6 +73,12 @@ def deciding(record: Record) -> dict[str, Any]:
     return {key: value for key, value in record.config.items() if key not in ASIDE}
 
 
+def position(record: Record) -> str:
+    """The name of the position, whose options count among the settings."""
+    entry = record.config.get("position")
+    return str(entry.get("name", "")) if isinstance(entry, dict) else ""
+
+
 def settings(record: Record) -> dict[str, Any]:
     """What decides, without the mixer's options, which come first anyway."""
     every = flat(deciding(record))
@@ -86,6 +92,7 @@ def whole(record: Record) -> dict[str, Any]:
 
 VIEWS: tuple[Callable[[Record], Mapping[str, Any]], ...] = (
     lambda record: flat(record.mixer.options),
+    lambda record: {"position": position(record)},
     lambda record: {"kernel": record.mixer.kernel or "unknown"},
     settings,
     whole,

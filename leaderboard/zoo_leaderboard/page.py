@@ -7,6 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from zoo_leaderboard.bundle import bundle
 from zoo_leaderboard.column import COLUMNS
+from zoo_leaderboard.curve import chart
 from zoo_leaderboard.export import document, table
 from zoo_leaderboard.read import Board
 from zoo_leaderboard.sheet import sheet
@@ -35,7 +36,14 @@ def page(board: Board, vega: str | None = None) -> bytes:
         commits=sorted({record.env.commit or MISSING for record in records}),
         score=score,
         visible=visible,
-        island=island({"document": document(board), "axes": axes(), "csv": table(board)}),
+        island=island(
+            {
+                "document": document(board),
+                "axes": axes(),
+                "curves": {track.key.anchor: chart(track) for track in board.tracks},
+                "csv": table(board),
+            }
+        ),
         css=own(room, "page.css"),
         js=own(room, "page.js"),
         vega=bundle() if vega is None else vega,

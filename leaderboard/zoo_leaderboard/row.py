@@ -47,6 +47,17 @@ class Row:
         ends = {"no score" if record.status == "ok" else record.status for record in self.records}
         return ", ".join(sorted(ends))
 
+    @cached_property
+    def curve(self) -> dict[int, Summary]:
+        """Mean and interval of the headline at every length that all seeds were tested at."""
+        grids = [set(record.curve) for record in self.ok]
+        common = set.intersection(*grids) if grids else set()
+        found = {
+            length: summarise([record.curve[length] for record in self.ok], self.first.headline)
+            for length in sorted(common)
+        }
+        return {length: one for length, one in found.items() if one}
+
     def cost(self, name: str, length: int | None) -> float | None:
         """The median over the seeds of one measurement, at ``length`` where it depends on it."""
         values = [measured(record, name, length) for record in self.ok or self.records]

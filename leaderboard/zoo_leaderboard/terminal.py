@@ -51,7 +51,29 @@ def show_track(track: Track, console: Console) -> None:
     if hidden:
         text = f"no room here, but in --csv and --html: {', '.join(hidden)}"
         console.print(Text(text, style="dim"))
+    show_curve(track, console)
     console.print()
+
+
+def show_curve(track: Track, console: Console) -> None:
+    """The score at each length, best mixer first; the longest lengths where not all fit."""
+    lengths = track.curve_lengths
+    if not lengths:
+        return
+    rows = [row for _, row in track.ranking if row.curve]
+    first = [f"{track.key.headline} at\nmixer", *(row.label for row in rows)]
+    columns = []
+    for length in lengths:
+        seen = track.trained_to is None or length <= track.trained_to
+        means = (row.curve.get(length) for row in rows)
+        cells = [score(one.mean if one else None) for one in means]
+        columns.append([f"{length}\n{'' if seen else 'unseen'}", *cells])
+    while columns and sum(map(width, [first, *columns])) > console.width:
+        del columns[0]
+    draw([first, *columns], console)
+    if track.trained_to is not None:
+        text = f"unseen: longer than the {track.trained_to} that training shows"
+        console.print(Text(text, style="dim"))
 
 
 def cost(track: Track, column: Column) -> list[str]:
@@ -115,7 +137,7 @@ def draw(columns: Sequence[Sequence[str]], console: Console) -> None:
     """Plain columns; names stand left, figures right. No cell is read as markup."""
     table = Table(box=None, padding=(0, 1))
     for name, *_ in columns:
-        justify: JustifyMethod = "left" if name == "mixer" else "right"
+        justify: JustifyMethod = "left" if name.endswith("mixer") else "right"
         table.add_column(Text(lines(name)), justify=justify, overflow="fold")
     for row in zip(*(cells for _, *cells in columns), strict=True):
         table.add_row(*(Text(visible(cell)) for cell in row))

@@ -130,6 +130,18 @@ class Track:
         worst = row.summary.interval[0 if self.higher_is_better else 1]
         return sign * (worst - self.chance) > 0
 
+    @cached_property
+    def curve_lengths(self) -> tuple[int, ...]:
+        """Every length at which a row was tested; fewer than two make no curve."""
+        lengths = sorted({length for row in self.rows for length in row.curve})
+        return tuple(lengths) if len(lengths) > 1 else ()
+
+    @cached_property
+    def trained_to(self) -> int | None:
+        """The longest length of the curve that training showed, where the task says so."""
+        told = (record.task.trained_to for row in self.rows for record in row.ok)
+        return next((length for length in told if length is not None), None)
+
     def front(self, column: Column) -> list[Row]:
         """Rows that no other beats on quality and this cost; rows without either are not on it."""
         quality, thrift = (1 if self.higher_is_better else -1), (-1 if column.less else 1)

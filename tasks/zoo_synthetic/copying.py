@@ -57,7 +57,7 @@ class Copy(zoo.Task):
         self.budget, self.protocol = budget, protocol
         self.symbols, self.train_length, self.test_length = symbols, train_length, test_length
         self.inputs, self.outputs = symbols + 1, symbols  # the separator is never asked for
-        self.max_length = 2 * max(train_length, test_length)
+        self.max_length, self.trained_to = 2 * max(train_length, test_length), train_length
         doubling = [SHORTEST << i for i in range(test_length.bit_length())]
         self.grid = (*(n for n in doubling if n < test_length), test_length)
         self.chance = {"accuracy": 1 / symbols}

@@ -51,6 +51,8 @@ def record(
     speed: float | None = 1000.0,
     averages: dict[str, list[str]] | None = None,
     prescribed: list[str] | None = None,
+    curve: dict[int, float] | None = None,
+    trained_to: int | None = None,
 ) -> Record:
     config = {"seed": seed, "lr": 0.001, **(config or {})}
     metric = Metric(
@@ -62,7 +64,8 @@ def record(
         status=status,
         failure=None if status == "ok" else Failure(type=status, message="why", phase="train"),
         task=TaskPart(
-            name=task, id=task_id, protocol=protocol, budget=budget, averages=averages or {}
+            name=task, id=task_id, protocol=protocol, budget=budget, averages=averages or {},
+            trained_to=trained_to,
         ),
         mixer=MixerPart(
             name=mixer,
@@ -76,6 +79,7 @@ def record(
         seed=seed,
         metrics={headline: metric} if status == "ok" else {},
         headline=headline,
+        curve=curve or {},
         efficiency=Efficiency(
             params=params,
             flops_per_token=FlopsPart(closed_form=1e6),

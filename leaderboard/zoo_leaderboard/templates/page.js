@@ -1,5 +1,5 @@
 // Sorting, filtering and the chart. Text from records enters the page by textContent only.
-const { document: board, axes, csv } = JSON.parse(document.getElementById("island").textContent);
+const { document: board, axes, curves, csv } = JSON.parse(document.getElementById("island").textContent);
 const tracks = new Map(board.tracks.map((track) => [track.track, track]));
 const find = (id) => document.getElementById(id);
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -148,16 +148,40 @@ function spec(track, axis, points, near, style) {
       { data: { values: [{ y: track.chance, text: "chance" }] }, mark: { type: "text", align: "left", x: 4, dy: -7, fontSize: 11, color: soft }, encoding: { y: { ...y, field: "y" }, text: { field: "text" } } },
     );
   }
-  const font = style.getPropertyValue("font-family");
   return {
     width: "container", height: narrow.matches ? 260 : 340, background: null, data: { name: "points", values: structuredClone(points) }, layer,
     autosize: { type: "fit", contains: "padding" },
-    config: {
-      font, view: { stroke: null },
-      axis: { labelColor: soft, titleColor: soft, titleFontWeight: "normal", titlePadding: 10, gridColor: line, domainColor: line, tickColor: line, labelFontSize: 11.5, titleFontSize: 12 },
-      legend: { labelColor: ink, labelFontSize: 12, labelLimit: 140 },
-    },
+    config: theme(style),
   };
+}
+
+// ---- the score against the length: the chart is made beforehand, here it takes the page's colours
+function theme(style) {
+  const ink = style.getPropertyValue("--ink").trim(), soft = style.getPropertyValue("--soft").trim();
+  const line = style.getPropertyValue("--line").trim();
+  return {
+    font: style.getPropertyValue("font-family"), view: { stroke: null },
+    axis: { labelColor: soft, titleColor: soft, titleFontWeight: "normal", titlePadding: 10, gridColor: line, domainColor: line, tickColor: line, labelFontSize: 11.5, titleFontSize: 12 },
+    legend: { labelColor: ink, labelFontSize: 12, labelLimit: 240 },
+  };
+}
+
+async function drawCurve(section, track, rows) {
+  const holder = section.querySelector(".curve"), made = curves[track.track];
+  if (!made) return;
+  const kept = new Set(rows.map((row) => row.label)), chart = structuredClone(made);
+  chart.data.values = chart.data.values.filter((point) => kept.has(point.label));
+  const colours = PALETTE[dark.matches ? "dark" : "light"];
+  for (const { encoding } of chart.layer) {
+    if (!encoding.color) continue;
+    encoding.color.scale.range = encoding.color.scale.domain.map((_, i) => colours[i % colours.length]);
+    if (encoding.color.legend) encoding.color.legend.columns = narrow.matches ? 1 : 3;
+  }
+  const far = track.trained_to === null ? "" : ` Training shows lengths up to ${track.trained_to}; beyond it is extrapolation.`;
+  holder.querySelector("figcaption").textContent = `${track.headline} against length, the mean over seeds with its 95 % interval.${far}`;
+  const plot = holder.querySelector(".plot");
+  plot.setAttribute("aria-label", `${track.headline} against length, a line for each mixer`);
+  await window.vegaEmbed(plot, { width: "container", height: narrow.matches ? 260 : 340, background: null, autosize: { type: "fit", contains: "padding" }, config: theme(getComputedStyle(document.body)), ...chart }, { ast: true, renderer: "svg", actions: false, tooltip: false, logLevel: 1 });
 }
 
 const PLACES = [
@@ -251,7 +275,9 @@ function show() {
   for (const section of document.querySelectorAll("section.track")) section.hidden = section.id !== state.track;
   const track = tracks.get(state.track), section = find(state.track), rows = shown(track);
   markTable(section, track, rows);
-  if (window.vegaEmbed) draw(section, track, rows);
+  if (!window.vegaEmbed) return;
+  draw(section, track, rows);
+  drawCurve(section, track, rows);
 }
 
 function download(text, type, name) {
