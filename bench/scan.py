@@ -7,15 +7,9 @@ within a round. Peak memory is the growth of resident memory in a fresh process 
 Needs the development dependencies (mambapy, transformers).
 """
 
-import argparse
-import json
 import os
-import platform
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -27,14 +21,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import zoo
-from turns import in_turns, peak_bytes, ratio
+from turns import Side, both, forward, fresh, in_turns, peak_bytes, ratio, report
 
 B, L, D, N = 4, 1024, 256, 16
 """The size of the table: batch, length, channels of the scan, state."""
 LENGTHS = (256, 512, 1024, 2048, 4096, 8192, 16384)
 LONGEST = {"transformers": 1024}
 """Beyond it a single backward pass takes minutes: that of its slices is quadratic in length."""
-Side = Callable[[], object]
 
 
 # --- one scan
@@ -102,21 +95,6 @@ def duality(name: str) -> Callable[[], Tensor]:
         return y[0] if isinstance(y, tuple) else y
 
     return transformers
-
-
-def forward(call: Callable[[], Tensor]) -> Side:
-    """Without gradients."""
-
-    @torch.no_grad()
-    def run() -> object:
-        return call()
-
-    return run
-
-
-def both(call: Callable[[], Tensor]) -> Side:
-    """Forward and backward."""
-    return lambda: torch.autograd.backward(call().sum())
 
 
 # --- whole mixers
@@ -246,27 +224,20 @@ def decoding(rounds: int) -> Iterator[dict[str, Any]]:
             }
 
 
-def peak(name: str, length: int, batch: int, kind: str) -> int:
+def peak(name: str, length: str, batch: str, kind: str) -> int:
     """Bytes beyond the operands, in this process."""
     make = attention if name == "attention" else partial(scan, name)
     tiny = {"forward": forward, "both": both}[kind]
     tiny(make(length=32, batch=1))()  # libraries, compiled code, thread pools
-    side = tiny(make(length=length, batch=batch))
+    side = tiny(make(length=int(length), batch=int(batch)))
     return peak_bytes(side)
-
-
-def fresh_peak(name: str, length: int, batch: int, kind: str = "both") -> int:
-    """The same in a fresh process."""
-    words = [sys.executable, __file__, "--peak", name, str(length), str(batch), kind]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
-    return int(done.stdout.split()[-1])
 
 
 def memory(_: int) -> Iterator[dict[str, Any]]:
     """Peak memory of forward and backward at the table's size."""
-    ours = fresh_peak("numba", L, B)
+    ours = fresh(__file__, "numba", L, B, "both")
     for name in ("numba", "chunked", "mambapy", "transformers"):
-        theirs = fresh_peak(name, L, B)
+        theirs = fresh(__file__, name, L, B, "both")
         yield {"row": "peak memory, forward+backward", "side": name} | {
             "MB": theirs / 1e6,
             "ours is smaller": theirs / ours,
@@ -282,7 +253,7 @@ def lengths(rounds: int) -> Iterator[dict[str, Any]]:
             call = attention(length, 1) if name == "attention" else scan(name, length, 1)
             seconds = in_turns({name: both(call)}, max(3, rounds // 2), warm=1)[name]
             times.append(median(seconds))
-            peaks.append(fresh_peak(name, length, 1))
+            peaks.append(fresh(__file__, name, length, 1, "both"))
             yield {"row": "against length", "side": name, "length": length} | {
                 "ms": 1e3 * times[-1],
                 "MB": peaks[-1] / 1e6,
@@ -300,37 +271,6 @@ SECTIONS = {
 }
 
 
-def main() -> None:
-    """Print a line per measurement; keep them all as JSON if asked."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sections", nargs="*", default=list(SECTIONS))
-    parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--peak", nargs=4, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.peak:
-        name, length, batch, kind = asked.peak
-        print(peak(name, int(length), int(batch), kind))
-        return
-    stamp = {
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-        "machine": platform.machine(),
-        "size": {"b": B, "l": L, "d": D, "n": N},
-    }
-    print(" ".join(f"{key} {value}" for key, value in stamp.items()))
-    rows = []
-    if asked.json and asked.json.exists():  # sections that are not measured anew stay
-        kept = json.loads(asked.json.read_text())["rows"]
-        rows = [row for row in kept if row["section"] not in asked.sections]
-    for section in asked.sections:
-        for row in SECTIONS[section](asked.rounds):
-            rows.append({"section": section, **row})
-            cells = (f"{k} {v:.3g}" if isinstance(v, float) else str(v) for k, v in row.items())
-            print("  ".join(cells), flush=True)
-    if asked.json:
-        asked.json.write_text(json.dumps({**stamp, "rows": rows}, indent=1) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    size = {"b": B, "l": L, "d": D, "n": N}
+    report(__doc__, SECTIONS, size, peak)

@@ -1,12 +1,25 @@
 """Measuring side by side: in turns within one process, and memory in a fresh one."""
 
+import argparse
 import gc
+import json
+import platform
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.optimize import least_squares
+from torch import Tensor
 
 Side = Callable[[], object]
+Row = dict[str, Any]
+Section = Callable[[int], Iterator[Row]]
 
 
 def in_turns(sides: Mapping[str, Side], rounds: int, warm: int = 2) -> dict[str, list[float]]:
@@ -42,3 +55,69 @@ def peak_bytes(side: Side) -> int:
 def _resident(kind: str) -> int:
     (line,) = [s for s in Path("/proc/self/status").read_text().splitlines() if s.startswith(kind)]
     return int(line.split()[1]) * 1024
+
+
+def forward(call: Callable[[], Tensor]) -> Side:
+    """Without gradients."""
+
+    @torch.no_grad()
+    def run() -> object:
+        return call()
+
+    return run
+
+
+def both(call: Callable[[], Tensor]) -> Side:
+    """Forward and backward."""
+    return lambda: torch.autograd.backward(call().sum())
+
+
+def fresh(file: str, *words: object) -> int:
+    """What ``python file --peak words`` prints: bytes measured in a process of its own."""
+    command = [sys.executable, file, "--peak", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return int(done.stdout.split()[-1])
+
+
+def growth(lengths: Sequence[int], values: Sequence[float]) -> float:
+    """The exponent p of overhead + c n^p, fitted to the logarithms: each length counts the same."""
+    n, y = np.log(np.asarray(lengths, float)), np.log(np.asarray(values, float))
+
+    def off(guess: Any) -> Any:
+        overhead, scale, exponent = guess
+        return np.logaddexp(overhead, scale + exponent * n) - y
+
+    slope = np.polyfit(n, y, 1)[0]
+    start = [y[0] - 3, y[-1] - slope * n[-1], slope]
+    return float(least_squares(off, start).x[2])
+
+
+def report(doc: str, sections: Mapping[str, Section], size: Row, peak: Callable[..., int]) -> None:
+    """The command line of a bench: a line per measurement, all kept as JSON if asked."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("sections", nargs="*", default=list(sections))
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--peak", nargs="+", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.peak:
+        print(peak(*asked.peak))
+        return
+    stamp = {
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "machine": platform.machine(),
+        "size": size,
+    }
+    print(" ".join(f"{key} {value}" for key, value in stamp.items()))
+    rows = []
+    if asked.json and asked.json.exists():  # sections that are not measured anew stay
+        kept = json.loads(asked.json.read_text())["rows"]
+        rows = [row for row in kept if row["section"] not in asked.sections]
+    for section in asked.sections:
+        for row in sections[section](asked.rounds):
+            rows.append({"section": section, **row})
+            cells = (f"{k} {v:.3g}" if isinstance(v, float) else str(v) for k, v in row.items())
+            print("  ".join(cells), flush=True)
+    if asked.json:
+        asked.json.write_text(json.dumps({**stamp, "rows": rows}, indent=1) + "\n")
