@@ -28,6 +28,19 @@ def package(what: str, *modules: str, install: str) -> Callable[[], str | None]:
     return missing
 
 
+def on_a_gpu(missing: Callable[[], str | None]) -> Callable[[], str | None]:
+    """The same ``missing``, asked only where there is a GPU: else the import is paid for nothing.
+
+    It may take seconds, and some packages complain on import.
+    """
+
+    @lru_cache(maxsize=1)
+    def anywhere() -> str | None:
+        return missing() if torch.cuda.is_available() else "this machine has no CUDA device"
+
+    return anywhere
+
+
 def only(name: str) -> Callable[[Tensor], str | None]:
     """A ``refuses`` for ``zoo.Kernel``: CUDA tensors of 32 bits or less."""
 
