@@ -5,5 +5,8 @@ import zoo
 
 @zoo.hookimpl
 def zoo_mixers() -> dict[str, str]:
-    """Offer the sliding window."""
-    return {"sliding": "zoo_sparse.sliding:Sliding"}
+    """Offer patterns that are fixed, and those that the input chooses."""
+    return {
+        "moba": "zoo_sparse.moba:Moba",
+        "sliding": "zoo_sparse.sliding:Sliding",
+    }
