@@ -8,5 +8,6 @@ def zoo_mixers() -> dict[str, str]:
     """Offer patterns that are fixed, and those that the input chooses."""
     return {
         "moba": "zoo_sparse.moba:Moba",
+        "nsa": "zoo_sparse.nsa:Nsa",
         "sliding": "zoo_sparse.sliding:Sliding",
     }
