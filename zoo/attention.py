@@ -58,8 +58,8 @@ class AttentionMixer(Mixer):
         # without biases a padding of zeros stays zero, and no NaN in it reaches a product
         self.qkv = nn.Linear(dim, (heads + 2 * self.kv_heads) * self.width, bias=False)
         self.out = nn.Linear(dim, dim, bias=False)
-        self.q_norm = nn.RMSNorm(self.width) if qk_norm else None
-        self.k_norm = nn.RMSNorm(self.width) if qk_norm else None
+        self.q_norm = nn.RMSNorm(self.width, eps=1e-6) if qk_norm else None
+        self.k_norm = nn.RMSNorm(self.width, eps=1e-6) if qk_norm else None
         self.position = inner_position(position, dim, heads, self.positions)
 
     @property
@@ -97,7 +97,8 @@ class AttentionMixer(Mixer):
         heads = rearrange(self.qkv(x), "b l (n e) -> b n l e", e=self.width)
         q, k, v = heads.split([self.heads, self.kv_heads, self.kv_heads], dim=1)
         if self.q_norm is not None and self.k_norm is not None:
-            q, k = self.q_norm(q), self.k_norm(k)
+            exact = self.q_norm.weight.dtype  # autocast leaves it wider
+            q, k = self.q_norm(q.to(exact)).to(v.dtype), self.k_norm(k.to(exact)).to(v.dtype)
         if isinstance(self.position, QueryKeyPosition):
             q, k = self.position(q, k, start)
         return q, k, v
