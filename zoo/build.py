@@ -78,7 +78,7 @@ class Builder:
         wrapped = not self.causal and "bidirectional" not in cls.directions
         self.agree_on_direction(name, entry["name"], causal=self.causal or wrapped)
         context = {
-            "position": self.position(name) if inside else None,
+            "position": self.position(name, causal=self.causal or wrapped) if inside else None,
             "causal": self.causal or wrapped,
             "max_length": self.task.max_length,
         }
@@ -97,19 +97,21 @@ class Builder:
             f"{', '.join(able)}"
         )
 
-    def position(self, name: str) -> Any:
-        """(dim, heads) -> the position of this name."""
+    def position(self, name: str, *, causal: bool) -> Any:
+        """(dim, heads) -> the position of this name, for a mixer in this direction."""
         cls = self.registry.positions[name]
         entry = self.config["position"]
         mine = arguments(cls, "position", entry) if entry["name"] == name else {}
-        return partial(cls, **given(cls, max_length=self.task.max_length), **mine)
+        more = given(cls, max_length=self.task.max_length, causal=causal)
+        return partial(cls, **more, **mine)
 
     def embedding_position(self) -> Position | None:
         """The one position that acts on embeddings, if any mixer wants one."""
         for entry in self.layers:
             name = position_of(self.registry, self.config, entry)
             if self.registry.positions[name].place == "embedding":
-                position: Position = self.position(name)(self.config["dim"], 1)
+                built = self.position(name, causal=self.causal)
+                position: Position = built(self.config["dim"], 1)
                 return position
         return None
 

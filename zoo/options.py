@@ -11,7 +11,7 @@ from zoo.errors import ZooError, nearest
 
 GIVEN: Mapping[str, frozenset[str]] = {
     "mixer": frozenset({"dim", "causal", "position", "layer", "depth", "max_length"}),
-    "position": frozenset({"dim", "heads", "max_length"}),
+    "position": frozenset({"dim", "heads", "max_length", "causal"}),
     "channel": frozenset({"dim", "layer", "depth"}),
     "block": frozenset({"mixer", "channel", "dim", "layer", "depth"}),
     "task": frozenset({"budget"}),

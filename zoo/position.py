@@ -15,7 +15,8 @@ Place = Literal["none", "embedding", "query_key", "score", "context"]
 class Position(nn.Module, ABC):
     """Built as ``cls(dim, heads, *, options)``; subclass one of those below.
 
-    A constructor that names ``max_length`` is given the longest length the task will show.
+    A constructor that names ``max_length`` is given the longest length the task will show, one that
+    names ``causal`` the direction of the mixer that it acts in.
     """
 
     place: ClassVar[Place]
@@ -67,8 +68,11 @@ class ScorePosition(Position):
         masks its score.
         """
 
-    def flops(self, batch: int, pairs: int) -> Flops:
-        """Of the biases of ``pairs`` of a query and a key, in all heads, in each of ``batch``."""
+    def flops(self, batch: int, pairs: int, queries: int | None = None) -> Flops:
+        """Of the biases of ``pairs`` of a query and a key, in all heads, in each of ``batch``.
+
+        ``queries`` are how many the pairs have; None is as many as keys, each meeting each.
+        """
         return Flops(0)
 
 
@@ -105,8 +109,11 @@ class ContextPosition(Position):
         The columns are all keys up to the last query's, in their order.
         """
 
-    def flops(self, batch: int, pairs: int) -> Flops:
-        """Of the biases of ``pairs`` of a query and a key, in all heads, in each of ``batch``."""
+    def flops(self, batch: int, pairs: int, queries: int | None = None) -> Flops:
+        """Of the biases of ``pairs`` of a query and a key, in all heads, in each of ``batch``.
+
+        ``queries`` are how many the pairs have; None is as many as keys, each meeting each.
+        """
         return Flops(0)
 
 

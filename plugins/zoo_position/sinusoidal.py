@@ -6,6 +6,7 @@ from pydantic import PositiveFloat
 from torch import Tensor
 
 import zoo
+from zoo_position.turning import frequencies, places
 
 
 class Sinusoidal(zoo.EmbeddingPosition):
@@ -21,10 +22,10 @@ class Sinusoidal(zoo.EmbeddingPosition):
         self.dim, self.base = dim, base
 
     def forward(self, x: Float[Tensor, "b l d"], start: int = 0) -> Float[Tensor, "b l d"]:
-        # bf16 has 8 bits: it could not tell position 256 from 257
-        exact = torch.promote_types(x.dtype, torch.float32)
-        at = torch.arange(start, start + x.shape[1], device=x.device, dtype=exact)
-        even = torch.arange(0, self.dim, 2, device=x.device, dtype=exact)
-        angle = at[:, None] * self.base ** (-even / self.dim)  # (l, ceil(d / 2))
-        table = torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, : self.dim]  # (l, d)
-        return x + table.to(x.dtype)
+        return x + waves(places(x, start), self.dim, self.base).to(x.dtype)
+
+
+def waves(at: Tensor, width: int, base: float) -> Tensor:
+    """(l,) to (l, width): sines and cosines by turns."""
+    angle = at[:, None] * frequencies(at, width, base)  # (l, ceil(width / 2))
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, :width]

@@ -24,7 +24,7 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor, bias: AttentionBias) -> Tensor:
                     return fused(q, k, v, bias.sinks, causal=True)
             else:
                 return trimmed(q, k, v, bias)
-    return fused(q, k, v, bias.sinks, dense(q, k, bias))
+    return fused(q, k, v, bias.sinks, bias.mask(q, k))
 
 
 def fused(
@@ -55,15 +55,6 @@ def fused(
     if sinks is not None and causal:
         y = y[:, :, 1:]
     return y if y.shape[-1] == width else y[..., :width]
-
-
-def dense(q: Tensor, k: Tensor, bias: AttentionBias) -> Tensor | None:
-    """The mask as torch takes it: booleans, or numbers of the queries' own type."""
-    seen, scores = bias.seen(q, k), bias.scores(q, k)
-    if scores is None:
-        return seen
-    scores = scores if seen is None else scores.masked_fill(~seen, -torch.inf)
-    return scores.to(q.dtype)
 
 
 def worth_trimming(lengths: Tensor, length: int) -> bool:

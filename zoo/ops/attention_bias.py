@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from zoo.ops.toeplitz import toeplitz
 from zoo.position import ContextPosition, RelativePosition, ScorePosition
 
 
@@ -52,19 +53,33 @@ class AttentionBias:
     def seen(self, q: Tensor, k: Tensor) -> Tensor | None:
         """(q, k) or (b, 1, q, k): True where the query sees the key; None where all see all."""
         query_at, key_at = self.at(q, k)
-        distance = key_at - query_at[:, None]
-        seen = None
+        near, kept = self.near(key_at - query_at[:, None]), self.kept(q, k)
+        if near is None or kept is None:
+            return kept if near is None else near
+        return near & kept
+
+    def near(self, distance: Tensor) -> Tensor | None:
+        """True where the distance of a key from the query lets it be seen; None if always."""
+        near = None
         if self.causal:
-            seen = distance <= 0
+            near = distance <= 0
         if self.band is not None:
-            near = (distance >= -self.band.left) & (distance <= self.band.right)
-            seen = near if seen is None else seen & near
-        if self.lengths is not None and not self.causal:
-            # right padding lies in the future: a causal query of a token sees none of it
-            real = torch.arange(k.shape[2], device=k.device) < self.lengths.to(k.device)[:, None]
-            kept = real[:, None, None, :] | (distance == 0)
-            seen = kept if seen is None else seen & kept
-        return seen
+            within = (distance >= -self.band.left) & (distance <= self.band.right)
+            near = within if near is None else near & within
+        return near
+
+    def kept(self, q: Tensor, k: Tensor) -> Tensor | None:
+        """(b, 1, q, k): True where the key is a token, or the query's own; None if all are."""
+        if self.lengths is None or self.causal:
+            return None
+        # right padding lies in the future: a causal query of a token sees none of it
+        query_at, key_at = self.at(q, k)
+        real = torch.arange(k.shape[2], device=k.device) < self.lengths.to(k.device)[:, None]
+        return real[:, None, None, :] | (key_at == query_at[:, None])
+
+    def distances(self, q: Tensor, k: Tensor) -> Tensor:
+        """(k + q - 1,): those that there are of a key from a query, ascending."""
+        return torch.arange(1 - k.shape[2], q.shape[2], device=q.device)
 
     def scores(self, q: Tensor, k: Tensor) -> Tensor | None:
         """What the position adds, broadcastable to (b, h, q, k), in at least float32; or None.
@@ -73,12 +88,28 @@ class AttentionBias:
         """
         if not isinstance(self.position, ScorePosition):
             return None
-        query_at, key_at = self.at(q, k)
+        if isinstance(self.position, RelativePosition):
+            exact = torch.promote_types(q.dtype, torch.float32)
+            distance = self.distances(q, k)
+            return toeplitz(self.position.bias(distance).to(exact), q.shape[2])[None]
+        added: Tensor = self.position(q, *self.at(q, k))
+        return added
+
+    def mask(self, q: Tensor, k: Tensor) -> Tensor | None:
+        """The whole as fused kernels take it: None, booleans, or numbers of the queries' own type.
+
+        Broadcastable to (b, h, q, k). Where the distance decides everything, so does a table of
+        distances: no more than one tensor of this size is ever made.
+        """
         if not isinstance(self.position, RelativePosition):
-            added: Tensor = self.position(q, query_at, key_at)
-            return added
-        # one entry a distance, then a view: row i of (q, k) is the table from q - 1 - i on
-        rows, columns = q.shape[2], k.shape[2]
-        distance = torch.arange(1 - columns, rows, device=q.device)
-        table = self.position.bias(distance)  # (h, k + q - 1)
-        return table.unfold(-1, columns, 1).flip(1)[None]
+            seen, scores = self.seen(q, k), self.scores(q, k)
+            if scores is None:
+                return seen
+            return (scores if seen is None else scores.masked_fill(~seen, -torch.inf)).to(q.dtype)
+        distance = self.distances(q, k)
+        table, near = self.position.bias(distance), self.near(distance)
+        if near is not None:
+            table = table.masked_fill(~near, -torch.inf)
+        dense = toeplitz(table.to(q.dtype), q.shape[2])[None]
+        kept = self.kept(q, k)
+        return dense if kept is None else dense.masked_fill(~kept, -torch.inf)
