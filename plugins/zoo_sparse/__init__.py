@@ -9,5 +9,6 @@ def zoo_mixers() -> dict[str, str]:
     return {
         "moba": "zoo_sparse.moba:Moba",
         "nsa": "zoo_sparse.nsa:Nsa",
+        "reformer": "zoo_sparse.reformer:Reformer",
         "sliding": "zoo_sparse.sliding:Sliding",
     }
