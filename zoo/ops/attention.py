@@ -60,10 +60,10 @@ def fused(
 def worth_trimming(lengths: Tensor, length: int) -> bool:
     """Whether a call per row, without its padding, beats one call for all.
 
-    Only where the lengths are on the host: to read them from elsewhere stalls the device. Short
-    rows are not worth the calls.
+    Only where the lengths are on the host: to read them from elsewhere stalls the device, and
+    breaks a compiled graph. Short rows are not worth the calls.
     """
-    if lengths.device.type != "cpu" or length < 256:
+    if lengths.device.type != "cpu" or length < 256 or torch.compiler.is_compiling():
         return False
     return int(lengths.square().sum()) < 0.9 * len(lengths) * length**2
 
