@@ -3,6 +3,7 @@
 from math import isqrt
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from pydantic import PositiveInt
 from torch import Tensor, nn
@@ -33,11 +34,10 @@ class CoPE(zoo.ContextPosition):
         # a key out of sight has a gate of 0
         counted = scores.sigmoid().flip(-1).cumsum(-1).flip(-1)
         at = counted.clamp(max=len(self.table) - 1)
-        floor = at.detach().floor()
+        whole = at.detach().long()
         products = q.to(at.dtype) @ self.table.to(at.dtype).mT  # (b, h, q, npos_max)
-        low = products.gather(-1, floor.long())
-        high = products.gather(-1, at.detach().ceil().long())
-        return torch.lerp(low, high, at - floor)
+        rise = F.pad(products.diff(dim=-1), (0, 1))
+        return products.gather(-1, whole) + rise.gather(-1, whole) * (at - whole)
 
     def flops(self, batch: int, pairs: int, queries: int | None = None) -> zoo.Flops:
         products = 2 * batch * self.heads * (queries or isqrt(pairs)) * self.table.numel()
