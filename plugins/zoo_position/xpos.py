@@ -25,8 +25,8 @@ class XPos(zoo.QueryKeyPosition):
     Here c is the middle of ``max_length``, once and for all, and the factors stop at e^-40 and
     e^40: what a single product of matrices in float32 (or bf16) cannot hold, since the masked pairs
     of the future grow as the others fade. With gamma 0.4 and scale_base 512 the fastest fading pair
-    is exact 16,348 positions from c on either side, the slower half of them over 24,000 and more;
-    what lies beyond fades with its distance from there no longer, and is plain rope.
+    is exact 16,348 positions from c on either side, the slower half of them 46,000 and more; beyond
+    that a pair fades no further, and is plain rope.
 
     Raises ZooError when a head is of odd width.
     """
