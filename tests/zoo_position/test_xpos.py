@@ -13,7 +13,8 @@ from zoo_position.xpos import XPos
 
 def zeta(width: int, gamma: float = 0.4) -> torch.Tensor:
     """(width / 2,): by what a pair fades in scale_base tokens."""
-    return torch.tensor([(2 * i / width + gamma) / (1 + gamma) for i in range(width // 2)]).double()
+    fades = [(2 * i / width + gamma) / (1 + gamma) for i in range(width // 2)]
+    return torch.tensor(fades, dtype=torch.float64)
 
 
 @pytest.mark.parametrize(("scale_base", "gamma", "start"), [(512.0, 0.4, 0), (16.0, 0.2, 200)])
