@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
+from einops import rearrange, reduce
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -75,5 +75,5 @@ def importance(
     """
     shifts, parts = size // stride, blocks * block // stride
     wide = F.pad(weights, (shifts - 1, parts - weights.shape[-1]))
-    each = sum(wide[..., i : i + parts] for i in range(1, shifts)) + wide[..., :parts]
-    return each.unflatten(-1, (blocks, block // stride)).sum(dim=-1)
+    each = torch.stack([wide[..., i : i + parts] for i in range(shifts)]).sum(dim=0)
+    return reduce(each, "b g l (n c) -> b g l n", "sum", n=blocks)

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 from torch.autograd import Function
 
@@ -35,7 +36,7 @@ class Turn(Function):
         return rows(x, order)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         order, back = ctx.saved_tensors
         return turn(grad, back, order), None, None
 
@@ -78,7 +79,7 @@ def chunked(q: Tensor, k: Tensor, v: Tensor, buckets: Tensor, band: zoo.ops.Band
         # the places of its tokens in this round, and in those before, whose pairs count no more
         here = ways[0][:, :, None].expand(-1, -1, r + 1, -1)
         places = place[:, :, : r + 1].gather(3, here)
-        y, total = one_round(*(turn(z, *ways) for z in (q, k, v)), places, band)
+        y, total = one_round(turn(q, *ways), turn(k, *ways), turn(v, *ways), places, band)
         ys.append(turn(y, *ways[::-1]))
         sums.append(turn(total, *ways[::-1]))
     return merge(torch.stack(ys), torch.stack(sums), v)
@@ -131,7 +132,8 @@ def beside(x: Tensor, size: int, before: int, after: int, fill: int) -> Tensor:
     """(..., l, e) in n chunks of ``size`` to (..., n, s, e), each with so many chunks beside it."""
     count = -(-x.shape[-2] // size)
     end = (count + after) * size - x.shape[-2]
-    tiles = F.pad(x, (0, 0, before * size, end), value=fill).unflatten(-2, (-1, size))
+    wide = F.pad(x, (0, 0, before * size, end), value=fill)
+    tiles = rearrange(wide, "... (n c) e -> ... n c e", c=size)
     shifts = [tiles[..., i : i + count, :, :] for i in range(before + 1 + after)]
     return torch.cat(shifts, dim=-2)
 

@@ -91,8 +91,8 @@ class Moba(zoo.AttentionMixer):
         """What the queries find in the blocks that they choose."""
         size = max(1, selected.ROOM // max(1, len(q) * self.heads * means.shape[2]))
         parts = [
-            self.choose(some, means, lengths, start + at * size)
-            for at, some in enumerate(q.split(size, dim=2))
+            self.choose(q[:, :, at : at + size], means, lengths, start + at)
+            for at in range(0, q.shape[2], size)
         ]
         # compiled loops for one token take longer to call than to run
         run = self.pick(q).run if q.shape[2] > 1 else selected.gathered

@@ -148,24 +148,21 @@ class Nsa(zoo.Mixer):
 
     def slide(self, q: Tensor, near: Tensor, start: int) -> Tensor:
         """Attention to the window."""
-        k, v = (z.repeat_interleave(self.heads // self.kv_heads, 1) for z in near.chunk(2, dim=1))
+        k, v = near.chunk(2, dim=1)
         bias = zoo.ops.AttentionBias(True, self.band, start=start)
-        y: Tensor = (zoo.ops.REFERENCE.run if self.kernel == "reference" else blocked)(
-            q, k, v, bias
-        )
+        run = zoo.ops.REFERENCE.run if self.kernel == "reference" else blocked
+        y: Tensor = run(q, k, v, bias)
         return y
 
     def look(self, q: Tensor, summaries: Tensor, start: int, length: int) -> tuple[Tensor, Tensor]:
         """Attention to the summaries, and the blocks (b, g, l, n) of ``length`` tokens selected."""
         parts = []
         for first, last, sees in self.spans(len(q), q.shape[2], start):
-            some = q[:, :, first:last], *summaries[:, :, :sees].chunk(2, dim=1)
+            some = q[:, :, first:last], summaries[:, :, :sees], start + first, length
             if torch.is_grad_enabled() and last - first < q.shape[2]:
-                parts.append(
-                    checkpoint(self.glance, *some, start + first, length, use_reentrant=False)
-                )
+                parts.append(checkpoint(self.glance, *some, use_reentrant=False))
             else:
-                parts.append(self.glance(*some, start + first, length))
+                parts.append(self.glance(*some))
         ys, chosen = zip(*parts, strict=True)
         return torch.cat(ys, dim=2), torch.cat(chosen, dim=2)
 
@@ -179,9 +176,10 @@ class Nsa(zoo.Mixer):
         ]
 
     def glance(
-        self, q: Tensor, k: Tensor, v: Tensor, start: int, length: int
+        self, q: Tensor, summaries: Tensor, start: int, length: int
     ) -> tuple[Tensor, Tensor]:
         """The same for some queries and the summaries that they see."""
+        k, v = summaries.chunk(2, dim=1)
         at = torch.arange(start, start + q.shape[2], device=q.device)
         size, stride = self.compress_k.size, self.compress_k.stride
         y, weights = coarse(q, k, v, ((at + 1 - size) // stride + 1).clamp(min=0))

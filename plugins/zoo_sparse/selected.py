@@ -52,11 +52,12 @@ def gathered(
     """By copies of the chosen blocks, made for a few queries at a time, and again backwards."""
     rows, keys = chosen.shape[1], chosen.shape[3] * block
     size = max(1, ROOM // max(1, len(q) * rows * keys * q.shape[3]))
-    blocks = tuple(in_blocks(z, block) for z in (k, v))
+    blocks = in_blocks(k, block), in_blocks(v, block)
     parts = []
     for at in range(0, q.shape[2], size):
-        some = q[:, :, at : at + size], *blocks, chosen[:, :, at : at + size]
-        rest = (block, k.shape[2], causal, lengths, start + at)
+        here = slice(at, at + size)
+        some = q[:, :, here], *blocks, chosen[:, :, here], block, k.shape[2]
+        rest = causal, lengths, start + at
         if torch.is_grad_enabled() and size < q.shape[2]:
             parts.append(checkpoint(few, *some, *rest, use_reentrant=False))
         else:
@@ -93,7 +94,7 @@ def few(
     scores = queries @ keys.mT / width**0.5  # (b, i, q, m, s)
     # the least number rather than -inf: a query of the padding may see no key at all
     scores = scores.masked_fill(~seen[..., None, :], torch.finfo(scores.dtype).min)
-    y = scores.softmax(dim=-1) @ values
+    y: Tensor = scores.softmax(dim=-1) @ values
     return rearrange(y, "b i q m e -> b (i m) q e")
 
 
@@ -119,7 +120,31 @@ def reference(
     k, v = (z.to(exact).repeat_interleave(q.shape[1] // k.shape[1], dim=1) for z in (k, v))
     scores = q.to(exact) @ k.mT / q.shape[3] ** 0.5
     scores = scores.masked_fill(~seen, torch.finfo(exact).min)
-    return (scores.softmax(dim=-1) @ v).to(q.dtype)
+    y: Tensor = scores.softmax(dim=-1) @ v
+    return y.to(q.dtype)
 
 
-KERNELS = (zoo.Kernel("gathered", gathered), zoo.Kernel("reference", reference))
+def compiled(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    chosen: Tensor,
+    block: int,
+    causal: bool,
+    lengths: Tensor | None = None,
+    start: int = 0,
+) -> Tensor:
+    """By the loops that Numba compiles, in float32, or float64 where that came."""
+    from zoo_sparse.selected_compiled import selected as operator  # numba may be missing
+
+    wide = torch.promote_types(q.dtype, torch.float32)
+    ends = torch.full((len(q),), k.shape[2]) if lengths is None else lengths.long()
+    y: Tensor = operator(q.to(wide), k.to(wide), v.to(wide), chosen, ends, block, causal, start)[0]
+    return y.to(q.dtype)
+
+
+KERNELS = (
+    zoo.Kernel("numba", compiled, zoo.ops.fused.missing, zoo.ops.fused.refuses),
+    zoo.Kernel("gathered", gathered),
+    zoo.Kernel("reference", reference),
+)
