@@ -19,8 +19,8 @@ EXTRA: Mapping[Place, str] = {
     "none": "none",
     "embedding": "O(l)",
     "query_key": "O(l)",
-    "score": "one a score",
-    "context": "one a score",
+    "score": "O(1) a score",
+    "context": "O(1) a score",
 }
 """What a position adds to the cost of the mixer, by the place where it acts."""
 
