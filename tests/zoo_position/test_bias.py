@@ -89,3 +89,16 @@ def test_a_table_of_distances_is_all_that_is_asked_of_the_position() -> None:
     q = torch.randn(2, 2, 50, 4)
     AttentionBias(True, position=Counting(8, 2)).mask(q, q)
     assert asked == [99]
+
+
+def test_a_subclass_that_sees_by_other_rules_is_asked() -> None:
+    class Even(AttentionBias):
+        def seen(self, q: Tensor, k: Tensor) -> Tensor | None:
+            query_at, key_at = self.at(q, k)
+            return (key_at % 2 == 0) | (key_at == query_at[:, None])
+
+    q, alibi = torch.randn(1, 2, 6, 4), ALiBi(8, 2)
+    mask = Even(False, position=alibi).mask(q, q)
+    assert mask is not None
+    hidden = mask.isinf()[0, 0].nonzero().tolist()
+    assert hidden == [[i, j] for i in range(6) for j in (1, 3, 5) if i != j]

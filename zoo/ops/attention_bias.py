@@ -101,7 +101,8 @@ class AttentionBias:
         Broadcastable to (b, h, q, k). Where the distance decides everything, so does a table of
         distances: no more than one tensor of this size is ever made.
         """
-        if not isinstance(self.position, RelativePosition):
+        # a subclass may see by other rules than the distance
+        if type(self) is not AttentionBias or not isinstance(self.position, RelativePosition):
             seen, scores = self.seen(q, k), self.scores(q, k)
             if scores is None:
                 return seen
