@@ -64,8 +64,8 @@ class ScorePosition(Position):
         """What to add to the scores, which are q k^T / sqrt(e).
 
         ``n`` are any axes of blocks, each with its own queries and keys; the positions' may be 1
-        where all blocks are alike. A position may lie off the ends of the sequence: whoever asks
-        masks its score.
+        where all blocks are alike, as they are to a ``RelativePosition`` but not to every other. A
+        position may lie off the ends of the sequence: whoever asks masks its score.
         """
 
     def flops(self, batch: int, pairs: int, queries: int | None = None) -> Flops:
