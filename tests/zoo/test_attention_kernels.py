@@ -16,7 +16,17 @@ import torch
 from torch import Tensor, nn
 
 import zoo
-from zoo.ops import FLASH_ATTN, FLEX, REFERENCE, SDPA, XFORMERS, AttentionBias, Band
+from zoo.ops import (
+    FLASH_ATTN,
+    FLEX,
+    REFERENCE,
+    SDPA,
+    XFORMERS,
+    AttentionBias,
+    Band,
+    attention,
+    attention_masked,
+)
 from zoo.ops.attention_flex import banded, compiled
 
 HEADS = 4
@@ -51,6 +61,18 @@ class Pairwise(zoo.ScorePosition):
         return (query_at[:, None] * key_at / 100).sin().expand(1, q.shape[1], -1, -1)
 
 
+class Asking(zoo.ScorePosition):
+    """The query decides too, so that each row has a mask of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(6)
+        self.table = nn.Parameter(torch.randn(40, 8))
+
+    def forward(self, q: Tensor, query_at: Tensor, key_at: Tensor) -> Tensor:
+        return torch.einsum("bhqe,ke->bhqk", q, self.table.to(q.dtype)[key_at])
+
+
 class Context(zoo.ContextPosition):
     """Of the scores."""
 
@@ -83,12 +105,12 @@ class Case:
         return "-".join(parts)
 
     def ask(self, **to: Any) -> tuple[Tensor, Tensor, Tensor, AttentionBias]:
-        torch.manual_seed(0)
-        q = torch.randn(2, HEADS, self.queries, self.width, **to)
-        k = torch.randn(2, self.kv_heads, self.keys, self.width, **to)
-        v = torch.randn(2, self.kv_heads, self.keys, self.value_width, **to)
-        device = to.get("device", "cpu")
-        return (*(z.requires_grad_() for z in (q, k, v)), self.bias(device))  # type: ignore[return-value]
+        torch.manual_seed(0)  # the same numbers whatever the type
+        q = torch.randn(2, HEADS, self.queries, self.width, dtype=torch.float64)
+        k = torch.randn(2, self.kv_heads, self.keys, self.width, dtype=torch.float64)
+        v = torch.randn(2, self.kv_heads, self.keys, self.value_width, dtype=torch.float64)
+        q, k, v = (z.to(**{"dtype": torch.float32, **to}).requires_grad_() for z in (q, k, v))
+        return q, k, v, self.bias(to.get("device", "cpu"))
 
     def bias(self, device: str = "cpu") -> AttentionBias:
         sinks = torch.linspace(-1, 2, HEADS, device=device) if self.sinks else None
@@ -153,6 +175,35 @@ EVERY = [*PLAIN, *GROUPED, *LATER, *WINDOWS, *SLOPED, *TABLED, *PADDED, *SINKS, 
 def test_sdpa_is_the_equation(case: Case) -> None:
     ours, truth = (gradients(case, kernel, dtype=torch.float64) for kernel in (SDPA, REFERENCE))
     torch.testing.assert_close(ours, truth, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case(True, 37, 37, position=Table()),
+        Case(False, 37, 37, position=Table(), kv_heads=2, lengths=(37, 9), sinks=True),
+        Case(True, 4, 37, position=Asking(), value_width=5),
+    ],
+    ids=str,
+)
+def test_learned_masks_head_by_head_are_the_equation(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[Tensor] = []
+
+    def seen(*x: Any) -> Tensor:
+        ran.append(x[3])
+        return attention_masked.learned(*x)
+
+    monkeypatch.setattr(attention_masked, "WORTH", 1)
+    monkeypatch.setattr(attention, "learned", seen)
+    ours, truth = (gradients(case, kernel, dtype=torch.float64) for kernel in (SDPA, REFERENCE))
+    torch.testing.assert_close(ours, truth, rtol=1e-6, atol=1e-6)
+    assert len(ran) == 1
+    alike(case, SDPA)
+    low = gradients(case, SDPA, dtype=torch.bfloat16)
+    for mine, right in zip(low, truth, strict=True):
+        assert (mine.double() - right).norm() <= 0.05 * right.norm()
 
 
 @dataclass

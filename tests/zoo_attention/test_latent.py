@@ -1,7 +1,7 @@
 """Latent attention against its equations, token by token in float64; and what decoding costs."""
 
 from math import sqrt
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
@@ -56,7 +56,8 @@ def by_hand(mixer: LatentAttention, x: Tensor, lengths: Tensor | None = None) ->
     e = DIM // HEADS
     r = mixer.turned
     if isinstance(mixer.q, nn.Sequential):
-        down, norm, up = cast(list[Any], list(mixer.q))
+        layers: list[Any] = list(mixer.q)
+        down, norm, up = layers
         q = normed(x @ down.weight.mT, norm) @ up.weight.mT
     else:
         q = x @ mixer.q.weight.mT  # type: ignore[operator]

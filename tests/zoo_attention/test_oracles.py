@@ -6,7 +6,7 @@ torch's and gpt-oss's to 1e-9.
 """
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
@@ -189,7 +189,7 @@ def test_latent_attention_is_deepseeks(causal: bool, q_rank: int | None) -> None
     if q_rank is None:
         mixer.q.weight = queries(theirs.q_proj.weight)
     else:
-        down, norm, up = cast(list[Any], list(mixer.q.children()))
+        down, norm, up = list(mixer.q.children())
         down.weight, norm.weight = theirs.q_a_proj.weight, theirs.q_a_layernorm.weight
         up.weight = queries(theirs.q_b_proj.weight)
     both = theirs.kv_a_proj_with_mqa.weight

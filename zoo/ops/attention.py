@@ -8,6 +8,7 @@ from zoo.kernel import Kernel
 from zoo.ops.attention_bias import AttentionBias
 from zoo.ops.attention_flash import FLASH_ATTN
 from zoo.ops.attention_flex import FLEX
+from zoo.ops.attention_masked import learned, worth_it
 from zoo.ops.attention_shapes import level, with_sink
 from zoo.ops.attention_xformers import XFORMERS
 from zoo.position import ContextPosition
@@ -48,10 +49,13 @@ def fused(
             mask = F.pad(mask, (1, 0), value=1.0 if mask.dtype == torch.bool else 0.0)
     if q.shape[-1] != v.shape[-1]:
         q, k, v = level(q, k, v)  # with another width torch falls back to explicit scores
-    grouped = q.shape[1] != k.shape[1]
-    y = F.scaled_dot_product_attention(
-        q, k, v, attn_mask=mask, is_causal=causal, scale=scale, enable_gqa=grouped
-    )
+    if mask is not None and worth_it(q, k, mask):
+        y = learned(q, k, v, mask, scale)
+    else:
+        grouped = q.shape[1] != k.shape[1]
+        y = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, is_causal=causal, scale=scale, enable_gqa=grouped
+        )
     if sinks is not None and causal:
         y = y[:, :, 1:]
     return y if y.shape[-1] == width else y[..., :width]
