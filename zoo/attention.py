@@ -144,7 +144,7 @@ class AttentionMixer(Mixer):
         # scale, maximum, difference, exp, quotient
         total = Flops(matmul + 4 * scores * self.width, other=5 * scores)
         acts = self.score_position
-        return total if acts is None else total + acts.flops(batch, pairs)
+        return total if acts is None else total + acts.flops(batch, pairs, length)
 
     def state_size(self, length: int) -> int:
         return 2 * length * self.kv_heads * self.width

@@ -100,7 +100,8 @@ class Backbone(nn.Module):
     def parameter_groups(
         self, lr: float, weight_decay: float, decay: Literal["matrices", "all"] = "matrices"
     ) -> list[dict[str, object]]:
-        """AdamW groups: no decay on vectors (norms, biases) nor embeddings unless on ``all``.
+        """AdamW groups: no decay on vectors (norms, biases), embeddings nor positions unless on
+        ``all``.
 
         What a mixer asks for by ``parameter_settings`` stands over the general rule; its
         ``lr_scale`` multiplies the learning rate.
@@ -108,7 +109,7 @@ class Backbone(nn.Module):
         matrices = decay == "matrices"
         own: dict[int, Mapping[str, float]] = {}
         for module in self.modules():
-            if matrices and isinstance(module, nn.Embedding | EmbeddingPosition):
+            if matrices and isinstance(module, nn.Embedding | Position):
                 own |= {id(p): {"weight_decay": 0.0} for p in module.parameters()}
             if isinstance(module, Mixer):
                 for name, setting in module.parameter_settings().items():
