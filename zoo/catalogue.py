@@ -70,7 +70,8 @@ def position(cls: type[Position]) -> Row:
 
 def here(kernels: tuple[Kernel, ...], x: Tensor, *asked: object) -> list[str]:
     """Those that this machine can run, fastest first."""
-    return [kernel.name for kernel in kernels if kernel.reason(x, *asked) is None]
+    runs = (kernel.name for kernel in kernels if kernel.reason(x, *asked) is None)
+    return list(dict.fromkeys(runs))  # one may have two places in the order
 
 
 def device() -> str:
