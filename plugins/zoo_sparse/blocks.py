@@ -61,7 +61,8 @@ class Blocks(Pattern):
         first = torch.arange(min(self.first, blocks), device=mine.device)
         parts.append(first.expand(len(mine), -1))
         if self.stride:
-            column = torch.arange(self.stride - 1, blocks, self.stride, device=mine.device)
+            last = max(blocks, self.stride - 1)
+            column = torch.arange(self.stride - 1, last, self.stride, device=mine.device)
             elsewhere = (column >= self.first) & ~self.near(mine, column)
             parts.append(torch.where(elsewhere, column, -1))
         if self.random and blocks > self.first:

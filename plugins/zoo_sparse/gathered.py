@@ -55,6 +55,8 @@ def slots(key_at: Tensor, cached: int, stop: int, bias: Sparsity) -> tuple[Tenso
 
 def take(x: Tensor, row: Tensor) -> Tensor:
     """(b, g, l, e) and (n, s) to (b n, g, s, e)."""
+    if row.numel() < x.shape[2]:  # a step, far from all of the cache
+        return rearrange(x.index_select(2, row.flatten()), "b g (n s) e -> (b n) g s e", n=len(row))
     chosen = x.transpose(1, 2).contiguous().index_select(1, row.flatten())
     return rearrange(chosen, "b (n s) g e -> (b n) g s e", n=len(row))
 

@@ -1,6 +1,7 @@
 """What the mixers with a fixed pattern share: the pattern decides cost, cache and kernel."""
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -21,7 +22,7 @@ class SparseMixer(zoo.AttentionMixer):
 
     family = "sparse attention"
     positions = frozenset({"none", "embedding", "query_key", "score"})
-    kernels = (BLOCKED, zoo.ops.REFERENCE)
+    kernels: ClassVar[tuple[zoo.Kernel, ...]] = (BLOCKED, zoo.ops.REFERENCE)
 
     @property
     @abstractmethod
