@@ -82,7 +82,7 @@ def chunked(q: Tensor, k: Tensor, v: Tensor, buckets: Tensor, band: zoo.ops.Band
         y, total = one_round(turn(q, *ways), turn(k, *ways), turn(v, *ways), places, band)
         ys.append(turn(y, *ways[::-1]))
         sums.append(turn(total, *ways[::-1]))
-    return merge(torch.stack(ys), torch.stack(sums), v)
+    return merge(ys, sums, v)
 
 
 def one_round(
@@ -98,11 +98,10 @@ def one_round(
     before, after = (-(-min(side, length) // size) for side in band)
     there = beside(places[..., None], size, before, after, NOWHERE).flatten(-2)
     here = beside(places[..., None], size, 0, 0, 0)
-    *earlier, seen = (
-        within(here[:, :, r] - there[:, :, r, :, None], band) for r in range(places.shape[2])
-    )  # (b, h, n, c, s) each
-    for pair in earlier:
-        seen = seen & ~pair
+    seen = here[:, :, -1] != there[:, :, -1, :, None]  # (b, h, n, c, s)
+    seen = seen & within(here[:, :, -1], there[:, :, -1, :, None], band)
+    for r in range(places.shape[2] - 1):
+        seen = seen & ~within(here[:, :, r], there[:, :, r, :, None], band)
     queries = beside(q, size, 0, 0, 0)
     keys, values = (beside(z, size, before, after, 0) for z in (k, v))
     exact = torch.promote_types(q.dtype, torch.float32)
@@ -111,9 +110,9 @@ def one_round(
     return y.flatten(2, 3)[:, :, :length], total.flatten(2, 3)[:, :, :length]
 
 
-def within(apart: Tensor, band: zoo.ops.Band) -> Tensor:
-    """Whether a query sees a key, whose place is less than its own by so much."""
-    return (apart <= band.left) & (apart >= -band.right) & (apart != 0)
+def within(query: Tensor, key: Tensor, band: zoo.ops.Band) -> Tensor:
+    """Whether a query at one place sees a key at the other, or is that key's own."""
+    return (query >= key - band.right) & (query <= key + band.left)
 
 
 def softmax(scores: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -124,7 +123,7 @@ def softmax(scores: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     total = weights.sum(dim=-1, keepdim=True)
     none = total == 0
     total = total.masked_fill(none, 1)  # its logarithm has a slope
-    y = (weights / total).to(values.dtype) @ values
+    y = (weights.to(values.dtype) @ values) / total.to(values.dtype)
     return y, (total.log() + most).masked_fill(none, -torch.inf)
 
 
@@ -138,10 +137,18 @@ def beside(x: Tensor, size: int, before: int, after: int, fill: int) -> Tensor:
     return torch.cat(shifts, dim=-2)
 
 
-def merge(ys: Tensor, sums: Tensor, own: Tensor) -> Tensor:
-    """Softmaxes over disjoint keys (r, b, h, l, e) as one; ``own`` where all are over none."""
-    weights, total = softmax(sums.movedim(0, -1), ys.movedim(0, -2))
-    return torch.where(total[..., 0, :] == -torch.inf, own, weights[..., 0, :])
+def merge(ys: list[Tensor], sums: list[Tensor], own: Tensor) -> Tensor:
+    """Softmaxes over disjoint keys (b, h, l, e) as one; ``own`` where all are over none."""
+    sums_of_all = torch.stack(sums)
+    least = torch.finfo(sums_of_all.dtype).min
+    parts = (sums_of_all - sums_of_all.detach().amax(dim=0).clamp(min=least)).exp()
+    total = parts.sum(dim=0)
+    alone = total == 0
+    weights = (parts / total.masked_fill(alone, 1)).to(own.dtype)
+    y = torch.zeros_like(own)
+    for weight, each in zip(weights, ys, strict=True):
+        y = torch.addcmul(y, weight, each)
+    return torch.where(alone, own, y)
 
 
 def sorted_in(known: Tensor, order: Tensor, buckets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -203,8 +210,8 @@ def reference(q: Tensor, k: Tensor, v: Tensor, buckets: Tensor, band: zoo.ops.Ba
     exact = torch.promote_types(q.dtype, torch.float32)
     same = buckets[..., None] == buckets[..., None, :]  # (b, h, r, l, l)
     rank = same.tril(-1).sum(dim=-1)  # of a token in its bucket
-    apart = rank[..., None] - rank[..., None, :]
-    seen = (same & within(apart, band)).any(dim=2)
+    near = within(rank[..., None], rank[..., None, :], band)
+    seen = (same & near).any(dim=2) & ~torch.eye(q.shape[2], dtype=torch.bool, device=q.device)
     scores = (q @ k.mT).to(exact).masked_fill(~seen, -torch.inf)
     y, total = softmax(scores, v)
     return torch.where(total == -torch.inf, v, y)
