@@ -86,6 +86,10 @@ CASES = {
     "sliding": Case(Sliding, {"window": 9, "kv_heads": 2}, sliding),
     "sliding-far": Case(Sliding, {"window": 70}, sliding),
     "longformer": Case(Longformer, {"window": 8, "globals": 0}, longformer(8, 1, 0)),
+    "longformer-global": Case(Longformer, {"window": 8, "globals": 3}, longformer(8, 1, 3)),
+    "dilated-global": Case(
+        Longformer, {"window": 5, "dilation": 3, "globals": 4}, longformer(5, 3, 4)
+    ),
     "dilated": Case(Longformer, {"window": 5, "dilation": 3, "globals": 0}, longformer(5, 3, 0)),
     "dilated-far": Case(
         Longformer, {"window": 40, "dilation": 7, "globals": 0}, longformer(40, 7, 0)
@@ -228,6 +232,27 @@ def test_steps_and_prefills_are_the_forward(name: str, position: Any) -> None:
         torch.testing.assert_close(y, whole[:, done:end])
         assert stored(state) == 2 * mixer.state_size(end)
         done = end
+
+
+@pytest.mark.parametrize("position", [None, Rope, ALiBi])
+def test_global_tokens_see_all_with_positions_of_their_own(position: Any) -> None:
+    """With the same projections for all, and a window over all, that is full attention."""
+    mixers = [
+        cls(DIM, causal=False, heads=HEADS, position=position, window=200, **options).double()
+        for cls, options in ((Longformer, {"globals": 5}), (Sliding, {}))
+    ]
+    ours, full = mixers
+    with torch.no_grad():
+        full.qkv.weight.copy_(ours.qkv.weight)
+        full.out.weight.copy_(ours.out.weight)
+        ours.global_query.weight.copy_(ours.qkv.weight[:DIM])
+        ours.global_key_value.weight.copy_(ours.qkv.weight[DIM:])
+    x, lengths = torch.randn(3, 31, DIM, dtype=torch.float64), torch.tensor([31, 8, 2])
+    real = torch.arange(31) < lengths[:, None]
+    torch.testing.assert_close(ours(x, lengths)[real], full(x, lengths)[real])
+    ours.global_query.weight.data.neg_()
+    apart = (ours(x, lengths) - full(x, lengths)).abs().sum(-1) > 1e-9
+    assert apart[0].tolist() == [True] * 5 + [False] * 26
 
 
 class Largest(TorchDispatchMode):  # type: ignore[no-untyped-call]
