@@ -25,6 +25,7 @@ from zoo.ops import (
     AttentionBias,
     Band,
     attention,
+    attention_flex,
     attention_masked,
 )
 from zoo.ops.attention_flex import banded, compiled
@@ -325,6 +326,36 @@ def test_flex_is_asked_for_the_equation(case: Case) -> None:
         bare = [z.detach() for z in (q, k, v)]
         ours, truth = (reals(case, kernel.run(*bare, bias)) for kernel in (FLEX, REFERENCE))
     torch.testing.assert_close(ours, truth, rtol=1e-4, atol=1e-4)
+
+
+def test_flex_is_compiled_a_few_times_a_kind_whatever_the_lengths(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[str] = []
+
+    def count(graph: Any, inputs: list[Tensor]) -> Any:
+        made.append(kind)
+        return graph
+
+    traced = compiled.__wrapped__(count)
+    monkeypatch.setattr(attention_flex, "compiles", lambda q: True)
+    monkeypatch.setattr(attention_flex, "compiled", lambda: traced)
+    kinds: dict[str, dict[str, Any]] = {
+        "table": {"position": Table()},
+        "slopes": {"position": Slopes(), "window": 6},
+        "window": {"window": 5, "kv_heads": 2},
+        "sinks": {"sinks": True},
+    }
+    for kind, more in kinds.items():  # noqa: B007, read by count
+        for length in (64, 65, 130, 300):
+            case = Case(True, length, length, **more)
+            q, k, v, bias = case.ask()
+            with torch.no_grad():
+                bare = [z.detach() for z in (q, k, v)]
+                ours, truth = (kernel.run(*bare, bias) for kernel in (FLEX, REFERENCE))
+            torch.testing.assert_close(ours, truth, rtol=1e-4, atol=1e-4)
+    assert len(made) > 8, "torch's own limit"
+    assert all(1 <= made.count(kind) <= 3 for kind in kinds)
 
 
 @pytest.mark.parametrize("ends", [(0, 0), (5, 0), (127, 3), (128, 128), (200, 0), (1 << 30, 0)])

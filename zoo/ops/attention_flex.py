@@ -15,12 +15,21 @@ from zoo.position import RelativePosition
 
 NARROWEST = 16
 BLOCK = 128
+COMPILATIONS = 128
 FAR = 1 << 30
 """More than any distance."""
 
 
 def flex(q: Tensor, k: Tensor, v: Tensor, bias: AttentionBias) -> Tensor:
-    """Compiled on a GPU; elsewhere torch's own explicit form of it, which has no backward."""
+    """Compiled on a GPU; elsewhere torch's own explicit form of it, which has no backward.
+
+    A single query goes to torch's fused attention: its mask is a row, while each step of decoding
+    would have blocks of its own.
+    """
+    if q.shape[2] == 1:
+        from zoo.ops.attention import sdpa
+
+        return sdpa(q, k, v, bias)
     from torch.nn.attention.flex_attention import AuxRequest, flex_attention
 
     scale, width = q.shape[-1] ** -0.5, v.shape[-1]
@@ -28,9 +37,7 @@ def flex(q: Tensor, k: Tensor, v: Tensor, bias: AttentionBias) -> Tensor:
     q, k, v = level(q, k, v)
     if q.shape[-1] < NARROWEST:
         q, k, v = level(q, k, v, multiple=NARROWEST)
-    attend: Callable[..., Any] = flex_attention
-    if q.is_cuda and not torch.compiler.is_compiling():
-        attend = compiled()
+    attend: Any = compiled() if compiles(q) else flex_attention
     more = {} if bias.sinks is None else {"return_aux": AuxRequest(lse=True)}
     how = (added(bias, q, k), blocks(bias, q, k))
     y = attend(q, k, v, *how, scale=scale, enable_gqa=grouped, **more)
@@ -41,12 +48,28 @@ def flex(q: Tensor, k: Tensor, v: Tensor, bias: AttentionBias) -> Tensor:
     return out
 
 
+def compiles(q: Tensor) -> bool:
+    """Whether to compile here; inside a compiled model it is part of that."""
+    return q.is_cuda and not torch.compiler.is_compiling()
+
+
 @lru_cache(maxsize=1)
-def compiled() -> Callable[..., Any]:
-    """FlexAttention is fast only when compiled, once in a process."""
+def compiled(backend: str | Callable[..., Any] = "inductor") -> Callable[..., Any]:
+    """FlexAttention is fast only when compiled, once in a process.
+
+    Each kind of mask and bias is a compilation, or three with its lengths. After eight of all kinds
+    torch would give up, and compute all scores without a word.
+    """
+    from torch._dynamo import config
     from torch.nn.attention.flex_attention import flex_attention
 
-    return torch.compile(flex_attention)
+    fast = torch.compile(flex_attention, backend=backend, fullgraph=True)
+
+    def attend(*tensors: Any, **how: Any) -> Any:
+        with config.patch(recompile_limit=COMPILATIONS):
+            return fast(*tensors, **how)
+
+    return attend
 
 
 def added(bias: AttentionBias, q: Tensor, k: Tensor) -> Callable[..., Tensor] | None:
