@@ -8,6 +8,7 @@ from pydantic import PositiveInt
 import zoo
 from zoo_sparse.mixer import SparseMixer
 from zoo_sparse.strided import Strided, strided
+from zoo_sparse.strided_fused import FUSED
 
 
 class SparseStrided(SparseMixer):
@@ -16,13 +17,15 @@ class SparseStrided(SparseMixer):
     ``stride`` is by default about the square root of ``max_length``. This is the paper's merged
     head: the union of both factors in one softmax, no key twice. The paper is causal; bidirectional
     has both without the arrow of time. The cache keeps all keys, as each will be seen again; a step
-    reads those that it sees. Raises ZooError when ``heads`` does not divide ``dim``, ``kv_heads``
-    does not divide ``heads`` or the position cannot act inside.
+    reads those that it sees. On a CPU the near and the far are two fused calls, joined by the sums
+    below their softmax; elsewhere, and with biases, l sqrt(l) scores are in memory. Raises ZooError
+    when ``heads`` does not divide ``dim``, ``kv_heads`` does not divide ``heads`` or the position
+    cannot act inside.
     """
 
     paper = "Child et al. 2019, arXiv:1904.10509"
     complexity = "l sqrt l"
-    kernels = (zoo.Kernel("strided", strided), zoo.ops.REFERENCE)
+    kernels = (FUSED, zoo.Kernel("strided", strided), zoo.ops.REFERENCE)
 
     def __init__(
         self,
@@ -34,7 +37,7 @@ class SparseStrided(SparseMixer):
         heads: PositiveInt = 4,
         kv_heads: PositiveInt | None = None,
         stride: PositiveInt | None = None,
-        kernel: Literal["auto", "strided", "reference"] = "auto",
+        kernel: Literal["auto", "fused", "strided", "reference"] = "auto",
     ) -> None:
         super().__init__(
             dim, causal=causal, position=position, heads=heads, kv_heads=kv_heads, kernel=kernel

@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import zoo
+from zoo.ops import AttentionBias
 from zoo.options import given
 from zoo_position.alibi import ALiBi
 from zoo_position.rope import Rope
@@ -237,11 +238,8 @@ def test_steps_and_prefills_are_the_forward(name: str, position: Any) -> None:
 @pytest.mark.parametrize("position", [None, Rope, ALiBi])
 def test_global_tokens_see_all_with_positions_of_their_own(position: Any) -> None:
     """With the same projections for all, and a window over all, that is full attention."""
-    mixers = [
-        cls(DIM, causal=False, heads=HEADS, position=position, window=200, **options).double()
-        for cls, options in ((Longformer, {"globals": 5}), (Sliding, {}))
-    ]
-    ours, full = mixers
+    options: dict[str, Any] = {"causal": False, "position": position, "window": 200}
+    ours, full = Longformer(DIM, globals=5, **options).double(), Sliding(DIM, **options).double()
     with torch.no_grad():
         full.qkv.weight.copy_(ours.qkv.weight)
         full.out.weight.copy_(ours.out.weight)
@@ -253,6 +251,52 @@ def test_global_tokens_see_all_with_positions_of_their_own(position: Any) -> Non
     ours.global_query.weight.data.neg_()
     apart = (ours(x, lengths) - full(x, lengths)).abs().sum(-1) > 1e-9
     assert apart[0].tolist() == [True] * 5 + [False] * 26
+
+
+@DIRECTIONS
+@pytest.mark.parametrize("name", ["strided", "strided-one", "strided-far"])
+@pytest.mark.parametrize("lengths", [None, [40, 1, 6], [33, 3, 20]])
+def test_rows_and_columns_join_into_one_softmax(
+    name: str, causal: bool, lengths: list[int] | None
+) -> None:
+    torch.manual_seed(0)
+    q = torch.randn(3, HEADS, 40, 4, dtype=torch.float64, requires_grad=True)
+    groups = CASES[name].build(causal).kv_heads
+    k, v = torch.randn(2, 3, groups, 40, 4, dtype=torch.float64, requires_grad=True)
+    real = torch.tensor(lengths or [40] * 3)
+    seen = (torch.arange(40) < real[:, None])[:, None, :, None]
+    results = {}
+    for kernel in ("fused", "strided"):
+        mixer = CASES[name].build(causal, kernel=kernel)
+        y = mixer.attend(q, k, v, None if lengths is None else real)
+        results[mixer.kernel_ran] = y.masked_fill(~seen, 0)
+    same(results["fused"], results["strided"], [q, k, v], 1e-9)
+    assert CASES[name].build(causal).pick(q).name == "fused"
+
+
+@pytest.mark.parametrize(
+    ("causal", "past", "new"),
+    [(False, 0, 9), (True, 0, 9), (True, 3, 1), (True, 40, 1), (True, 40, 7)],
+)
+def test_other_kernels_are_told_the_window_as_a_band(causal: bool, past: int, new: int) -> None:
+    """What a fused kernel makes of band and keys must be what the pattern says of them."""
+    told: list[Any] = []
+
+    def kernel(q: Tensor, k: Tensor, v: Tensor, bias: Any) -> Tensor:
+        told.append((bias.band, bias.seen(q, k), AttentionBias(causal, bias.band).seen(q, k)))
+        return q
+
+    mixer: Any = Sliding(DIM, causal=causal, window=8)
+    mixer.kernels = (zoo.Kernel("theirs", kernel),)
+    if past:
+        _, state = mixer.prefill(torch.randn(1, past, DIM))
+        mixer.prefill(torch.randn(1, new, DIM), state)
+    else:
+        mixer(torch.randn(1, new, DIM))
+    band, ours, theirs = told[-1]
+    assert band == ((7, 0) if causal else (4, 3))
+    assert ours.shape == (new, min(past, 7) + new)
+    assert torch.equal(ours, theirs)
 
 
 class Largest(TorchDispatchMode):  # type: ignore[no-untyped-call]
