@@ -328,6 +328,15 @@ def test_flex_is_asked_for_the_equation(case: Case) -> None:
     torch.testing.assert_close(ours, truth, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("kernel", [SDPA, FLEX], ids=["sdpa", "flex"])
+def test_queries_far_in_the_padding_keep_their_own_key(kernel: zoo.Kernel) -> None:
+    q, k, v, bias = Case(False, 40, 40, window=6, lengths=(40, 3)).ask()
+    with torch.no_grad():
+        y = kernel.run(*(z.detach() for z in (q, k, v)), bias)
+        torch.testing.assert_close(y[1, :, 20:], v[1, :, 20:])
+        torch.testing.assert_close(y, REFERENCE.run(q, k, v, bias), rtol=1e-4, atol=1e-4)
+
+
 def test_flex_is_compiled_a_few_times_a_kind_whatever_the_lengths(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
