@@ -284,6 +284,9 @@ def test_autocast_hashes_as_float32_does(causal: bool) -> None:
     truth = mixer(x, lengths)[real]
     with torch.autocast("cpu", dtype=torch.bfloat16):
         mixed = mixer(x, lengths)[real]
+        many = torch.randn(1, 2000, DIM)
+        buckets = mixer.project(many)[2]
+    assert torch.equal(buckets, mixer.project(many)[2])
     assert mixed.dtype == torch.bfloat16
     torch.testing.assert_close(mixed.float(), truth, atol=2e-2, rtol=0)
 
