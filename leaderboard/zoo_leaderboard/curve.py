@@ -34,12 +34,19 @@ def chart(track: Track) -> dict[str, Any] | None:
         "type": "nominal",
         "title": None,
         "scale": {"domain": labels, "range": spread(COLOURS, len(labels))},
-        "legend": {"orient": "bottom", "columns": 3, "symbolType": "stroke", "labelLimit": 240},
+        "legend": {
+            "orient": "bottom",
+            "columns": 3,
+            "symbolType": "stroke",
+            "symbolOpacity": 1,
+            "symbolStrokeWidth": 3,
+            "labelLimit": 240,
+        },
     }
     dash = {
         "field": "label",
         "type": "nominal",
-        "legend": None,
+        "title": None,
         "scale": {"domain": labels, "range": slow(DASHES, len(labels), len(COLOURS))},
     }
     layer: list[dict[str, Any]] = [
@@ -49,7 +56,7 @@ def chart(track: Track) -> dict[str, Any] | None:
                 "x": x,
                 "y": {**y, "field": "low"},
                 "y2": {"field": "high"},
-                "color": {**color, "legend": None},
+                "color": color,
             },
         },
         {
