@@ -72,8 +72,10 @@ class Attention(zoo.AttentionMixer):
 
     def flops(self, batch: int, length: int) -> zoo.Flops:
         total = super().flops(batch, length)
-        if self.sinks is None:
+        acts = self.score_position
+        if self.sinks is None or isinstance(acts, zoo.ContextPosition):
             return total
-        # the kernels compute with one more key and one more column; causal, with one more query
-        grown = (length + self.causal) * (length + 1) * (self.width + 1) - length**2 * self.width
+        # fused kernels compute with one more key and column, and one more query under a triangle
+        queries = length + (self.causal and acts is None)
+        grown = queries * (length + 1) * (self.width + 1) - length**2 * self.width
         return total + zoo.Flops(4 * batch * self.heads * grown)

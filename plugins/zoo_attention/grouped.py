@@ -56,6 +56,7 @@ class MultiQuery(Attention):
         position: zoo.PositionFactory | None = None,
         heads: PositiveInt = 4,
         qk_norm: bool = False,
+        sinks: bool = False,
         kernel: KernelName = "auto",
     ) -> None:
         super().__init__(
@@ -65,5 +66,6 @@ class MultiQuery(Attention):
             heads=heads,
             kv_heads=1,
             qk_norm=qk_norm,
+            sinks=sinks,
             kernel=kernel,
         )

@@ -80,10 +80,14 @@ class LatentAttention(zoo.Mixer):
         """The position, built for the part of the heads that is its own."""
         try:
             built = zoo.nn.inner_position(position, turned * self.heads, self.heads, self.positions)
-        except zoo.ZooError as error:
+        except zoo.ZooError:
+            whole = -(-turned // 4) * 4
+            if whole == turned:
+                raise
+            self.decoupled(position, whole)  # it may be something else that is wrong
             raise zoo.ZooError(
-                f"mixer.rope_width={turned} ({self.heads} heads of it, dim={turned * self.heads} "
-                f"to the position): {error}"
+                f"mixer.rope_width={turned} is no width that the position can turn; try "
+                f"mixer.rope_width={whole}"
             ) from None
         return built  # type: ignore[return-value]
 

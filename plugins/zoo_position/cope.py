@@ -34,7 +34,8 @@ class CoPE(zoo.ContextPosition):
         # a key out of sight has a gate of 0
         counted = scores.sigmoid().flip(-1).cumsum(-1).flip(-1)
         at = counted.clamp(max=len(self.table) - 1)
-        whole = at.detach().long()
+        # scores that are no numbers must not become an index out of bounds
+        whole = at.detach().nan_to_num().long()
         products = q.to(at.dtype) @ self.table.to(at.dtype).mT  # (b, h, q, npos_max)
         rise = F.pad(products.diff(dim=-1), (0, 1))
         return products.gather(-1, whole) + rise.gather(-1, whole) * (at - whole)

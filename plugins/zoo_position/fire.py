@@ -55,7 +55,7 @@ class Fire(zoo.ScorePosition):
         knots, slope, level = self.pieces(exact)
         piece = torch.bucketize(x.detach().flatten(), knots)
         risen = slope.index_select(1, piece) * x.flatten() + level.index_select(1, piece)
-        return risen.view(1, -1, *x.shape)
+        return risen.view(1, len(slope), *x.shape)
 
     def pieces(self, exact: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
         """The network as the broken line that it is: one input, and a knot for each ReLU.

@@ -8,7 +8,7 @@ from torch import Tensor
 
 import zoo
 from zoo_position.scaling import Scaling, Stretch
-from zoo_position.turning import even_width, frequencies, places, turned
+from zoo_position.turning import Base, even_width, frequencies, places, turned
 
 
 class Rope(zoo.QueryKeyPosition):
@@ -34,10 +34,10 @@ class Rope(zoo.QueryKeyPosition):
         heads: int,
         *,
         max_length: PositiveInt | None = None,
-        base: PositiveFloat = 10000.0,
+        base: Base = 10000.0,
         fraction: Annotated[float, Field(gt=0, le=1)] = 1.0,
         scaling: Scaling = "none",
-        factor: Annotated[float, Field(ge=1)] = 1.0,
+        factor: Annotated[float, Field(ge=1, le=1e6)] = 1.0,
         original_length: PositiveInt | None = None,
         beta_fast: PositiveFloat = 32.0,
         beta_slow: PositiveFloat = 1.0,
@@ -84,5 +84,5 @@ def turned_width(width: int, fraction: float) -> int:
     able = sorted(range(2, width + 1, 2), key=lambda n: abs(n - width * fraction))
     raise zoo.ZooError(
         f"position.fraction={fraction:g} of a head of width {width} is {width * fraction:g} "
-        f"features, and only whole pairs can be turned; try position.fraction={able[0] / width:.4g}"
+        f"features, and only whole pairs can be turned; try position.fraction={able[0] / width}"
     )

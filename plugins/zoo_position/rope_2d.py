@@ -2,12 +2,12 @@
 
 import torch
 from jaxtyping import Float
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import PositiveInt
 from torch import Tensor
 
 import zoo
 from zoo_position.grid import grid_width, rows_columns
-from zoo_position.turning import even_width, frequencies, places, turned
+from zoo_position.turning import Base, even_width, frequencies, places, turned
 
 
 class Rope2D(zoo.QueryKeyPosition):
@@ -30,7 +30,7 @@ class Rope2D(zoo.QueryKeyPosition):
         *,
         max_length: PositiveInt | None = None,
         width: PositiveInt | None = None,
-        base: PositiveFloat = 100.0,
+        base: Base = 100.0,
     ) -> None:
         super().__init__()
         self.axis_width = even_width("rope_2d", dim, heads, multiple=4) // 2

@@ -2,11 +2,10 @@
 
 import torch
 from jaxtyping import Float
-from pydantic import PositiveFloat
 from torch import Tensor
 
 import zoo
-from zoo_position.turning import frequencies, places
+from zoo_position.turning import Base, frequencies, places
 
 
 class Sinusoidal(zoo.EmbeddingPosition):
@@ -17,7 +16,7 @@ class Sinusoidal(zoo.EmbeddingPosition):
 
     paper = "Vaswani et al. 2017, arXiv:1706.03762"
 
-    def __init__(self, dim: int, heads: int, *, base: PositiveFloat = 10000.0) -> None:
+    def __init__(self, dim: int, heads: int, *, base: Base = 10000.0) -> None:
         super().__init__()
         self.dim, self.base = dim, base
 

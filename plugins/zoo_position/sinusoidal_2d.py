@@ -2,13 +2,13 @@
 
 import torch
 from jaxtyping import Float
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import PositiveInt
 from torch import Tensor
 
 import zoo
 from zoo_position.grid import grid_width, rows_columns
 from zoo_position.sinusoidal import waves
-from zoo_position.turning import places
+from zoo_position.turning import Base, places
 
 
 class Sinusoidal2D(zoo.EmbeddingPosition):
@@ -30,7 +30,7 @@ class Sinusoidal2D(zoo.EmbeddingPosition):
         *,
         max_length: PositiveInt | None = None,
         width: PositiveInt | None = None,
-        base: PositiveFloat = 10000.0,
+        base: Base = 10000.0,
     ) -> None:
         super().__init__()
         self.dim, self.base = dim, base

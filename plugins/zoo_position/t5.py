@@ -1,5 +1,7 @@
 """A learned bias for each range of distances: exact near by, ever coarser far off."""
 
+from math import exp, log
+
 import torch
 from jaxtyping import Float, Int
 from pydantic import PositiveInt
@@ -59,7 +61,7 @@ class T5(zoo.RelativePosition):
         if not self.causal:
             bucket = bucket + self.side * (distance > 0)
         table = self.table.to(torch.promote_types(self.table.dtype, torch.float32))
-        return table.index_select(1, bucket.flatten()).view(-1, *bucket.shape)
+        return table.index_select(1, bucket.flatten()).view(len(table), *bucket.shape)
 
 
 def boundaries(buckets: int, max_distance: int) -> list[int]:
@@ -70,8 +72,8 @@ def boundaries(buckets: int, max_distance: int) -> list[int]:
     """
     near = buckets // 2
     first, far = list(range(1, near + 1)), buckets - near
-    n = near
     for step in range(1, far):
+        n = int(near * exp(step / far * log(max_distance / near)) * (1 - 1e-12))  # or more
         while n**far * near**step < max_distance**step * near**far:
             n += 1
         first.append(n)

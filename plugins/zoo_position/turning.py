@@ -1,9 +1,15 @@
 """Pairs of features turned by an angle: what the rotary positions share."""
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 from torch import Tensor
 
 import zoo
+
+Base = Annotated[float, Field(gt=1)]
+"""What the frequencies are powers of: the longest wave is about 2 pi times as long."""
 
 
 def exact(x: Tensor) -> torch.dtype:

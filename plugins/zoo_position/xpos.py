@@ -1,14 +1,15 @@
 """Rotary positions whose products also fade with the distance."""
 
 from math import log
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
 import zoo
-from zoo_position.turning import even_width, frequencies, places, turned
+from zoo_position.turning import Base, even_width, frequencies, places, turned
 
 LIMIT = 40.0
 """The largest exponent: e^40 times e^40, of a masked pair, still is a float32."""
@@ -40,8 +41,8 @@ class XPos(zoo.QueryKeyPosition):
         heads: int,
         *,
         max_length: PositiveInt = 1024,
-        base: PositiveFloat = 10000.0,
-        scale_base: PositiveFloat = 512.0,
+        base: Base = 10000.0,
+        scale_base: Annotated[float, Field(ge=1)] = 512.0,
         gamma: PositiveFloat = 0.4,
     ) -> None:
         super().__init__()

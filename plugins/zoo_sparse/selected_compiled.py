@@ -65,14 +65,15 @@ def selected_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What a loss dy on y gives to q, k and v."""
     if not q.numel():
-        return torch.zeros_like(q), torch.zeros_like(k), torch.zeros_like(v)
+        return q.new_zeros(q.shape), k.new_zeros(k.shape), v.new_zeros(v.shape)
     along, width = widths(block, q.shape[3])
     keys, values, slope = cut(k, block), cut(v, block), (y * dy).sum(dim=-1)
     queries, losses = padded(q, width), padded(dy, width)
     size, tiles = tiling(q, chosen)
     jobs = chosen.shape[1] // k.shape[1] * tiles
     splits = min(jobs, -(-TASKS // (len(k) * k.shape[1])))
-    dq, dk, dv = torch.empty_like(queries), *(keys.new_empty(splits, *keys.shape) for _ in "kv")
+    dq = queries.new_empty(queries.shape)  # empty_like keeps odd strides: a copy would be written
+    dk, dv = (keys.new_empty(splits, *keys.shape) for _ in "kv")
     inputs = zoo.ops.fused.arrays(queries, keys.mT, keys, values.mT, chosen.int(), ends)
     others = zoo.ops.fused.arrays(sums, slope, losses, dq, dk, dv)
     run, tasks = kernels.backward(along, width), splits * len(k) * k.shape[1]

@@ -6,13 +6,14 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 import zoo
 from zoo_sparse.pattern import Sparsity
 from zoo_sparse.strided import Strided, around, strided
 
-FORWARD = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-BACKWARD = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+NAME = "_scaled_dot_product_flash_attention_for_cpu"
+"""Torch's operator, private to it: the public call does not return the sums."""
 
 
 def fused(q: Tensor, k: Tensor, v: Tensor, bias: Sparsity) -> Tensor:
@@ -28,16 +29,21 @@ def fused(q: Tensor, k: Tensor, v: Tensor, bias: Sparsity) -> Tensor:
         for x in (q, k, v)
     )
     near = [q, around(k, 0, bias.causal), around(v, 0, bias.causal)]
-    near = [rearrange(x, "b h m p e -> (b m) h p e") for x in near]
+    near = [packed(rearrange(x, "b h m p e -> (b m) h p e")) for x in near]
     if bias.causal:  # own row apart, that is a square below its diagonal
         q, k, v = q[:, :, 1:], k[:, :, :-1], v[:, :, :-1]
-    far = [rearrange(x, "b h m p e -> (b p) h m e") for x in (q, k, v)]
+    far = [packed(rearrange(x, "b h m p e -> (b p) h m e")) for x in (q, k, v)]
     masks = (
         near_mask(bias, rows, length, batch, near[0]),
         far_mask(bias, rows, length, batch, far[0]),
     )
     y: Tensor = Joined.apply(*near, *far, *masks, batch)  # type: ignore[no-untyped-call]
     return rearrange(y, "(b m) h p e -> b h (m p) e", b=batch)[:, :, :length]
+
+
+def packed(x: Tensor) -> Tensor:
+    """With the last axis side by side in memory: the kernel takes it so, and does not look."""
+    return x if x.stride(-1) == 1 else x.contiguous()
 
 
 def near_mask(bias: Sparsity, rows: int, length: int, batch: int, q: Tensor) -> Tensor:
@@ -79,13 +85,16 @@ class Joined(torch.autograd.Function):
     def forward(ctx: Any, *inputs: Any) -> Tensor:
         *tensors, batch = inputs
         near_q, near_k, near_v, far_q, far_k, far_v, near_mask, far_mask = tensors
-        near, near_sum = FORWARD(near_q, near_k, near_v, attn_mask=near_mask)
+        forward = getattr(torch.ops.aten, NAME)
+        near, near_sum = forward(near_q, near_k, near_v, attn_mask=near_mask)
         nobody = None if far_mask is None else (far_mask == -torch.inf).all(-1)[..., None]
         filled = None if nobody is None else far_mask.masked_fill(nobody, 0)
-        far, far_sum = FORWARD(far_q, far_k, far_v, is_causal=far_mask is None, attn_mask=filled)
+        far, far_sum = forward(far_q, far_k, far_v, is_causal=far_mask is None, attn_mask=filled)
         if nobody is not None:
             far_sum = far_sum.masked_fill(nobody[..., 0], -torch.inf)
-        far, far_sum = (to_rows(x, near_q, batch) for x in (far, far_sum[..., None]))
+        rows = len(near_q) // batch
+        far = to_rows(far, rows, batch, 0.0)
+        far_sum = to_rows(far_sum[..., None], rows, batch, -torch.inf)
         near_sum = near_sum[..., None]
         both = torch.logaddexp(near_sum, far_sum)
         y: Tensor = (near * (near_sum - both).exp() + far * (far_sum - both).exp()).to(near.dtype)
@@ -94,13 +103,15 @@ class Joined(torch.autograd.Function):
         return y
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Any:
         *near, far_q, far_k, far_v, near_mask, far_mask, y, both = ctx.saved_tensors
         grad = grads[0].contiguous()
-        near = BACKWARD(grad, *near, y, both, 0.0, False, attn_mask=near_mask)
+        run = getattr(torch.ops.aten, f"{NAME}_backward")
+        near = run(grad, *near, y, both, 0.0, False, attn_mask=near_mask)
         rows = far_q.shape[2]
         down = [to_columns(x, rows, ctx.batch) for x in (grad, y, both[..., None])]
-        far = BACKWARD(
+        far = run(
             down[0],
             far_q,
             far_k,
@@ -114,18 +125,23 @@ class Joined(torch.autograd.Function):
         return *near, *far, None, None, None
 
 
-def to_rows(x: Tensor, like: Tensor, batch: int) -> Tensor:
-    """(b p, h, m, e) to (b m, h, p, e); the first row, where there is none, reads nothing."""
+def to_rows(x: Tensor, rows: int, batch: int, nothing: float) -> Tensor:
+    """(b p, h, m, e) to (b m, h, p, e); the first of ``rows``, where there is none, is nothing."""
     x = rearrange(x, "(b p) h m e -> b m h p e", b=batch)
-    missing = len(like) // batch - x.shape[1]
-    nothing = -torch.inf if x.shape[-1] == 1 else 0.0
-    return F.pad(x, (0, 0, 0, 0, 0, 0, missing, 0), value=nothing).flatten(0, 1)
+    return F.pad(x, (0, 0, 0, 0, 0, 0, rows - x.shape[1], 0), value=nothing).flatten(0, 1)
 
 
 def to_columns(x: Tensor, rows: int, batch: int) -> Tensor:
     """(b m, h, p, e) to (b p, h, m, e) of the last ``rows``."""
     x = rearrange(x, "(b m) h p e -> b p h m e", b=batch)
     return x[:, :, :, x.shape[3] - rows :].flatten(0, 1).contiguous()
+
+
+def missing() -> str | None:
+    """Why this torch has no such kernel: its name is torch's own affair."""
+    names = NAME, f"{NAME}_backward"
+    gone = [name for name in names if not hasattr(torch.ops.aten, name)]
+    return f"torch {torch.__version__} has no aten::{gone[0]}; torch 2.13 has it" if gone else None
 
 
 def refuses(q: Tensor, bias: Sparsity | None = None) -> str | None:
@@ -137,4 +153,4 @@ def refuses(q: Tensor, bias: Sparsity | None = None) -> str | None:
     return zoo.ops.fused.no_tangents(q)
 
 
-FUSED = zoo.Kernel("fused", fused, refuses=refuses)
+FUSED = zoo.Kernel("fused", fused, missing, refuses)

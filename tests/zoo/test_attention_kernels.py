@@ -318,6 +318,14 @@ def test_xformers_is_asked_for_the_equation(case: Case, masks: list[Any]) -> Non
     torch.testing.assert_close(ours, truth, rtol=1e-4, atol=1e-4)
 
 
+def test_a_band_reaches_no_later_key_if_causal(masks: list[Any], flash: FlashAttn) -> None:
+    q, k, v, _ = (z if isinstance(z, AttentionBias) else z.detach() for z in Case(True).ask())
+    bias = AttentionBias(True, Band(4, 3))
+    right = REFERENCE.run(q, k, v, AttentionBias(True, Band(4, 0)))
+    for kernel in (SDPA, FLASH_ATTN, FLEX, XFORMERS):
+        torch.testing.assert_close(kernel.run(q, k, v, bias), right, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("case", EVERY, ids=str)
 def test_flex_is_asked_for_the_equation(case: Case) -> None:
     assert refusal(FLEX, case) is None

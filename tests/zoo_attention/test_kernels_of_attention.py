@@ -7,6 +7,7 @@ from typing import Any
 import jaxtyping
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 import zoo
 from zoo.testing import Check, conformance
@@ -66,6 +67,20 @@ def test_sinks_begin_at_a_score_of_zero_and_take_their_share() -> None:
     q, k, _ = plain.project(x)
     own = (q @ k.mT / 8**0.5).exp()  # one key: its weight is 1, and own / (own + 1) with a sink
     torch.testing.assert_close(sunk(x), plain(x) * (own / (own + 1)).squeeze(1))
+
+
+@pytest.mark.parametrize("causal", [True, False], ids=["causal", "bidirectional"])
+@pytest.mark.parametrize("position", ["none", "rope", "t5", "cope"])
+@pytest.mark.parametrize("cls", [Attention, MultiQuery])
+def test_flops_of_sinks_are_those_counted(
+    cls: type[Attention], position: str, causal: bool
+) -> None:
+    with torch.device("meta"):
+        mixer = cls(32, causal=causal, position=POSITIONS[position], sinks=True)
+        x = torch.empty(2, 40, 32)
+    with FlopCounterMode(display=False) as counter:
+        mixer(x)
+    assert mixer.flops(2, 40).matmul == counter.get_total_flops()
 
 
 @pytest.mark.parametrize(("cls", "kv_heads"), [(Attention, 4), (GroupedQuery, 2), (MultiQuery, 1)])

@@ -166,7 +166,7 @@ def test_the_state_is_the_latents() -> None:
 
 
 def test_widths_that_a_position_cannot_turn_are_told_as_the_option() -> None:
-    with pytest.raises(zoo.ZooError, match=r"mixer.rope_width=3 .*width 3"):
+    with pytest.raises(zoo.ZooError, match=r"mixer.rope_width=3 .*; try mixer.rope_width=4"):
         LatentAttention(DIM, position=Rope, rope_width=3, heads=3)
     with pytest.raises(zoo.ZooError, match="heads=5 does not divide dim=24"):
         LatentAttention(DIM, heads=5)

@@ -26,6 +26,16 @@ def test_rows_are_the_table_shifted_by_one(rows: int, columns: int) -> None:
     torch.testing.assert_close(ours, theirs)
 
 
+def test_sums_of_many_rows_are_not_lost_in_bfloat16() -> None:
+    torch.manual_seed(0)
+    table = torch.zeros(1, 4095, dtype=torch.bfloat16, requires_grad=True)
+    cotangent = torch.rand(1, 2048, 2048).bfloat16()
+    (narrow,) = torch.autograd.grad(toeplitz(table, 2048), table, cotangent)
+    wide = table.detach().double().requires_grad_()
+    (right,) = torch.autograd.grad(toeplitz(wide, 2048), wide, cotangent.double())
+    torch.testing.assert_close(narrow.double(), right, rtol=2**-8, atol=0)
+
+
 def test_the_layout_is_traced_by_the_compiler() -> None:
     table = torch.randn(2, 20, requires_grad=True)
     compiled = torch.compile(toeplitz, backend="aot_eager", fullgraph=True)

@@ -99,6 +99,24 @@ def test_steps_and_chunks_are_the_forward_far_beyond_the_longest(name: str) -> N
 
 
 @EACH
+def test_no_token_at_all_is_no_error(name: str, direction: str) -> None:
+    mixer, none = build(name, direction), torch.zeros(2, 0, DIM, dtype=torch.float64)
+    assert mixer(none).shape == none.shape
+    if mixer.causal:
+        _, state = mixer.prefill(torch.randn(2, 5, DIM, dtype=torch.float64))
+        y, (done, *_) = mixer.prefill(none, state)
+        assert y.shape == none.shape
+        assert done == 5
+
+
+@EACH
+def test_what_is_no_number_comes_out_as_such(name: str, direction: str) -> None:
+    """A diverged training is told of by its loss, not by an index out of bounds."""
+    x = torch.full((1, 5, DIM), torch.nan, dtype=torch.float64)
+    assert build(name, direction)(x).isnan().all()
+
+
+@EACH
 def test_the_order_of_the_past_is_told(name: str, direction: str) -> None:
     mixer, x = build(name, direction), torch.randn(1, 9, DIM, dtype=torch.float64)
     order = torch.tensor([3, 1, 0, 2, 7, 5, 4, 6, 8])

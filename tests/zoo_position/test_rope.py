@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 
 import zoo
+from zoo.options import check, options
 from zoo_position.rope import Rope
 from zoo_position.rope_2d import Rope2D
+from zoo_position.xpos import XPos
 
 
 def as_complex(x: Tensor) -> Tensor:
@@ -84,11 +86,24 @@ def test_a_part_of_a_head_is_turned_as_if_it_were_all(fraction: float) -> None:
         torch.testing.assert_close(mine[..., part:], x[..., part:], atol=0, rtol=0)
 
 
-@pytest.mark.parametrize("fraction", [0.3, 0.1, 0.125])
-def test_half_a_pair_is_refused_with_a_fraction_that_does(fraction: float) -> None:
+@pytest.mark.parametrize("width", [8, 96])
+@pytest.mark.parametrize("fraction", [0.3, 0.1, 0.33, 0.99])
+def test_half_a_pair_is_refused_with_a_fraction_that_does(fraction: float, width: int) -> None:
     with pytest.raises(zoo.ZooError, match=r"only whole pairs .*fraction=") as error:
-        Rope(16, 2, fraction=fraction)
-    Rope(16, 2, fraction=float(str(error.value).rsplit("fraction=", 1)[1]))
+        Rope(2 * width, 2, fraction=fraction)
+    Rope(2 * width, 2, fraction=float(str(error.value).rsplit("fraction=", 1)[1]))
+
+
+def test_bases_and_factors_that_no_number_holds_are_refused() -> None:
+    for name in ("rope", "rope_2d", "sinusoidal", "sinusoidal_2d", "xpos"):
+        annotation, _ = options(zoo.load().positions[name], "position")["base"]
+        for base in (1e-300, 1.0):
+            with pytest.raises(zoo.ZooError, match="should be greater than 1"):
+                check("position.base", annotation, base)
+    with pytest.raises(zoo.ZooError, match="should be less than or equal to 1000000"):
+        check("position.factor", options(Rope, "position")["factor"][0], 1e200)
+    with pytest.raises(zoo.ZooError, match="should be greater than or equal to 1"):
+        check("position.scale_base", options(XPos, "position")["scale_base"][0], 1e-300)
 
 
 def angles(rope: Rope, width: int) -> list[float]:

@@ -118,6 +118,18 @@ def test_t5s_boundaries_rise_to_the_last_within_max_distance() -> None:
     assert edges[-1] == 113  # 16 * 8^(15/16), rounded up
 
 
+@pytest.mark.parametrize(("buckets", "longest"), [(32, 128), (8, 5), (32, 10**9), (600, 700)])
+def test_t5s_boundaries_are_the_first_distances_of_their_buckets(
+    buckets: int, longest: int
+) -> None:
+    near, edges = buckets // 2, boundaries(buckets, longest)
+    far = buckets - near
+    assert edges[:near] == list(range(1, near + 1))
+    for step, edge in enumerate(edges[near:], 1):
+        wanted = longest**step * near**far
+        assert (edge - 1) ** far * near**step < wanted <= edge**far * near**step
+
+
 @pytest.mark.parametrize(
     ("causal", "buckets", "longest"), [(True, 1, 9), (False, 2, 9), (False, 7, 9), (True, 32, 16)]
 )

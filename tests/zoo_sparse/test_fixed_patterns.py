@@ -274,6 +274,28 @@ def test_rows_and_columns_join_into_one_softmax(
     assert CASES[name].build(causal).pick(q).name == "fused"
 
 
+@DIRECTIONS
+@pytest.mark.parametrize("width", [1, 2, 5])
+def test_rows_and_columns_join_whatever_the_layout_and_the_width(width: int, causal: bool) -> None:
+    """Heads last in memory, as a position may leave narrow ones."""
+    torch.manual_seed(0)
+    mixer = CASES["strided"].build(causal, kv_heads=HEADS)
+    parts = torch.randn(3, 2, 40, width, HEADS, dtype=torch.float64, requires_grad=True)
+    q, k, v = parts.permute(0, 1, 4, 2, 3)
+    truth = by_hand(q, k, v, strided(6)(mixer), causal, [40, 40])
+    same(mixer.attend(q, k, v), truth, [parts], 1e-9)
+    assert mixer.kernel_ran == "fused"
+
+
+def test_without_torchs_private_kernel_the_next_one_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoo_sparse.strided_fused.NAME", "_no_such_operator")
+    mixer = CASES["strided"].build(True)
+    mixer(torch.randn(1, 40, DIM, dtype=torch.float64)).sum().backward()
+    assert mixer.kernel_ran == "strided"
+    with pytest.raises(zoo.ZooError, match="no aten::_no_such_operator; .* try mixer.kernel=auto"):
+        CASES["strided"].build(True, kernel="fused")(torch.zeros(1, 40, DIM).double())
+
+
 @pytest.mark.parametrize(
     ("causal", "past", "new"),
     [(False, 0, 9), (True, 0, 9), (True, 3, 1), (True, 40, 1), (True, 40, 7)],

@@ -181,9 +181,13 @@ def test_threads_change_nothing(groups: int, monkeypatch: pytest.MonkeyPatch) ->
         assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
 
 
-def test_strided_inputs_are_read_as_they_are() -> None:
-    q, k, v, chosen = draw(*SHAPES[0])
-    strided = [z.detach().mT.contiguous().mT.requires_grad_() for z in (q, k, v)]
+@pytest.mark.parametrize("layout", [(0, 1, 3, 2), (0, 2, 3, 1)], ids=["columns", "heads-last"])
+def test_strided_inputs_are_read_as_they_are(layout: tuple[int, ...]) -> None:
+    q, k, v, chosen = draw(2, 4, 2, 2, 37, 37, 5, 4, 3, True)
+    back = [layout.index(axis) for axis in range(4)]
+    strided = [
+        z.detach().permute(layout).contiguous().permute(back).requires_grad_() for z in (q, k, v)
+    ]
     assert not any(z.is_contiguous() for z in strided)
     y, other = (
         compiled(q, k, v, chosen, 4, True),

@@ -78,8 +78,8 @@ class AttentionBias:
         return real[:, None, None, :] | (key_at == query_at[:, None])
 
     def distances(self, q: Tensor, k: Tensor) -> Tensor:
-        """(k + q - 1,): those that there are of a key from a query, ascending."""
-        return torch.arange(1 - k.shape[2], q.shape[2], device=q.device)
+        """(k + q - 1,): those that there are of a key from a query, ascending; q is 1 or more."""
+        return torch.arange(1 - k.shape[2], max(q.shape[2], 1), device=q.device)
 
     def scores(self, q: Tensor, k: Tensor) -> Tensor | None:
         """What the position adds, broadcastable to (b, h, q, k), in at least float32; or None.

@@ -40,6 +40,7 @@ def mask_of(bias: AttentionBias, keys: int) -> Any:
 
     if bias.band is not None:  # counts the keys before and after one's own
         left, right = bias.band.within(keys)
+        right = 0 if bias.causal else right
         return attn_bias.LocalAttentionFromBottomRightMask(window_left=left, window_right=right)
     return attn_bias.LowerTriangularFromBottomRightMask() if bias.causal else None
 
