@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 import zoo
 from zoo_sparse.pattern import Sparsity
@@ -103,7 +102,6 @@ class Joined(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Any:
         *near, far_q, far_k, far_v, near_mask, far_mask, y, both = ctx.saved_tensors
         grad = grads[0].contiguous()

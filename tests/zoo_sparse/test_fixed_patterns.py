@@ -292,7 +292,7 @@ def test_without_torchs_private_kernel_the_next_one_runs(monkeypatch: pytest.Mon
     mixer = CASES["strided"].build(True)
     mixer(torch.randn(1, 40, DIM, dtype=torch.float64)).sum().backward()
     assert mixer.kernel_ran == "strided"
-    with pytest.raises(zoo.ZooError, match="no aten::_no_such_operator; .* try mixer.kernel=auto"):
+    with pytest.raises(zoo.ZooError, match=r"no aten::_no_such_operator; .* try mixer.kernel=auto"):
         CASES["strided"].build(True, kernel="fused")(torch.zeros(1, 40, DIM).double())
 
 
