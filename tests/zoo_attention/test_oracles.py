@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import zoo
 from zoo_attention.differential import DiffAttention
 from zoo_attention.full import Attention
-from zoo_attention.grouped import GroupedQuery
+from zoo_attention.grouped import GroupedQuery, MultiQuery
 from zoo_attention.latent import LatentAttention
 from zoo_position.rope import Rope
 
@@ -101,10 +101,11 @@ def take(mixer: Attention, theirs: Any) -> None:
 
 
 @pytest.mark.parametrize("causal", [True, False], ids=["causal", "bidirectional"])
-def test_grouped_queries_are_llamas(causal: bool) -> None:
-    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
+@pytest.mark.parametrize(("cls", "kv_heads"), [(GroupedQuery, 2), (MultiQuery, 1)])
+def test_shared_keys_are_llamas(cls: type[Attention], kv_heads: int, causal: bool) -> None:
+    heads = {"num_attention_heads": 4, "num_key_value_heads": kv_heads}
     theirs, _ = layer("llama", "LlamaAttention", "LlamaConfig", **heads)
-    mixer = GroupedQuery(DIM, causal=causal, position=Rope, heads=4, kv_heads=2).double()
+    mixer = cls(DIM, causal=causal, position=Rope, heads=4).double()
     take(mixer, theirs)
     same(mixer, answer(theirs, 6, causal), 1e-5)
 
@@ -119,6 +120,16 @@ def test_norms_of_queries_and_keys_are_qwens() -> None:
     assert mixer.k_norm is not None
     mixer.q_norm.weight, mixer.k_norm.weight = theirs.q_norm.weight, theirs.k_norm.weight
     same(mixer, answer(theirs, 6, causal=True), 1e-5)
+
+
+@pytest.mark.parametrize("window", [1, 2, 5, 30])
+def test_a_window_of_w_keys_is_w_to_transformers(window: int) -> None:
+    masks = pytest.importorskip("transformers.masking_utils")
+    at = torch.arange(LENGTH)
+    theirs = masks.sliding_window_causal_mask_function(window)(0, 0, at[:, None], at[None])
+    q = torch.empty(1, 1, LENGTH, 4)
+    seen = zoo.ops.AttentionBias(True, zoo.ops.Band.of(window, causal=True)).seen(q, q)
+    torch.testing.assert_close(seen, theirs)
 
 
 @pytest.mark.parametrize("kernel", ["sdpa", "reference"])
