@@ -86,9 +86,7 @@ def trimmed(q: Tensor, k: Tensor, v: Tensor, bias: AttentionBias) -> Tensor:
 def refuses_context(q: Tensor, bias: AttentionBias | None = None) -> str | None:
     """A fused kernel never shows the scores."""
     if bias is not None and isinstance(bias.position, ContextPosition):
-        return (
-            f"{type(bias.position).__name__} needs the scores themselves; kernel=reference has them"
-        )
+        return f"{type(bias.position).__name__} needs the scores themselves, which it never shows"
     return None
 
 
