@@ -178,6 +178,14 @@ def test_sdpa_is_the_equation(case: Case) -> None:
     torch.testing.assert_close(ours, truth, rtol=1e-6, atol=1e-6)
 
 
+def test_the_equation_in_bfloat16_is_rounded_once() -> None:
+    q, k, v, bias = Case(True, 131, 131).ask(dtype=torch.bfloat16)
+    y = REFERENCE.run(q, k, v, bias)
+    assert y.dtype == torch.bfloat16
+    right = REFERENCE.run(q.double(), k.double(), v.double(), bias)
+    torch.testing.assert_close(y.double(), right, rtol=2**-8, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "case",
     [
@@ -274,10 +282,13 @@ def test_flash_attn_is_asked_for_the_equation(case: Case, flash: FlashAttn) -> N
     alike(case, FLASH_ATTN)
 
 
-def test_a_window_of_w_keys_is_w_less_one_to_flash_attn(flash: FlashAttn) -> None:
-    q, k, v, bias = Case(True, 29, 29, window=8).ask()
+@pytest.mark.parametrize(("window", "left"), [(8, 7), (10**12, 28)])  # theirs are of 32 bits
+def test_a_window_of_w_keys_is_w_less_one_to_flash_attn(
+    window: int, left: int, flash: FlashAttn
+) -> None:
+    q, k, v, bias = Case(True, 29, 29, window=window).ask()
     FLASH_ATTN.run(q, k, v, bias)
-    assert flash.asked == [{"causal": True, "window": (7, 0), "slopes": None}]
+    assert flash.asked == [{"causal": True, "window": (left, 0), "slopes": None}]
 
 
 @pytest.fixture
@@ -390,11 +401,16 @@ def test_blocks_of_a_band_are_those_that_torch_finds(
     assert ours.shape == theirs.shape
 
 
-def refusal(kernel: zoo.Kernel, case: Case, dtype: torch.dtype = torch.bfloat16) -> str | None:
+def refusal(
+    kernel: zoo.Kernel,
+    case: Case,
+    dtype: torch.dtype = torch.bfloat16,
+    capability: tuple[int, int] = (9, 0),
+) -> str | None:
     """What it would say on a good GPU."""
     q = FakeCuda(torch.empty(2, HEADS, case.queries, case.width, dtype=dtype))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+        patch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
         return kernel.refuses(q, case.bias())
 
 
@@ -437,6 +453,14 @@ def test_flash_attn_and_windows_of_xformers_are_for_half_precision() -> None:
     assert "precision=bf16" in str(refusal(FLASH_ATTN, Case(True), torch.float32))
     assert refusal(XFORMERS, Case(True), torch.float32) is None
     assert "float32" in str(refusal(XFORMERS, Case(True, window=4), torch.float32))
+
+
+def test_flash_attn_wants_ampere_and_slopes_that_do_not_learn() -> None:
+    assert "8.0 (A100)" in str(refusal(FLASH_ATTN, Case(True), capability=(7, 5)))
+    assert refusal(FLASH_ATTN, Case(True), capability=(8, 0)) is None
+    learning = Slopes()
+    learning.slopes = nn.Parameter(torch.ones(HEADS))
+    assert "no gradient" in str(refusal(FLASH_ATTN, Case(True, position=learning)))
 
 
 def chosen(case: Case, dtype: torch.dtype = torch.bfloat16) -> list[str]:

@@ -1,5 +1,7 @@
 """What is added to the scores: one table of distances, laid out, against every pair asked alone."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch import Tensor
@@ -80,6 +82,8 @@ def test_the_mask_of_fused_kernels_is_bias_and_band_and_padding(
     assert mask.dtype == torch.float64
     torch.testing.assert_close(mask.expand_as(right), right)
     assert bias.mask(q.bfloat16(), k).dtype == torch.bfloat16  # type: ignore[union-attr]
+    narrow = dataclasses.replace(bias, position=kind(8, 2).bfloat16())
+    assert narrow.scores(q.bfloat16(), k).dtype == torch.float32  # type: ignore[union-attr]
     for parameter in position.parameters():
         ours, theirs = (
             torch.autograd.grad(y.softmax(dim=-1)[..., 0].square().sum(), parameter)

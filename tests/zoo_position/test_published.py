@@ -79,6 +79,24 @@ def test_stretched_rope_is_that_of_transformers(
     compare(rope, (right[0], right[1]), q, k)
 
 
+@pytest.mark.parametrize(("length", "base"), [(64, 10000.0), (512, 10.0), (20, 1e6), (4096, 100.0)])
+def test_ramps_of_yarn_that_pass_the_ends_are_those_of_transformers(
+    length: int, base: float
+) -> None:
+    how = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": length}
+    config = LlamaConfig(
+        hidden_size=2 * E,
+        num_attention_heads=2,
+        head_dim=E,
+        max_position_embeddings=4 * length,
+        rope_parameters={"rope_theta": base, **how},
+    )
+    right, _ = ROPE_INIT_FUNCTIONS["yarn"](config, "cpu")
+    rope = Rope(2 * E, 2, base=base, scaling="yarn", factor=4.0, original_length=length)
+    plain = base ** (-torch.arange(0.0, E, 2) / E)
+    torch.testing.assert_close(rope.stretch(plain, base), right)
+
+
 def test_rope_is_that_of_x_transformers_interleaved() -> None:
     q, k = torch.randn(2, 1, 2, 40, E).unbind()
     # its rescaling of the base is NTK
