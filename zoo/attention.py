@@ -86,6 +86,10 @@ class AttentionMixer(Mixer):
     def pairs(self, length: int) -> int:
         """Pairs of a query and a key whose product one head computes in a forward pass."""
 
+    def queries(self, length: int) -> int:
+        """How often a position that acts on the scores is asked for a query's biases."""
+        return length
+
     def evict(self, keys: Tensor, values: Tensor, done: int) -> tuple[Tensor, Tensor]:
         """What later queries may still see of the past, ``done`` tokens; here all of it."""
         return keys, values
@@ -144,7 +148,7 @@ class AttentionMixer(Mixer):
         # scale, maximum, difference, exp, quotient
         total = Flops(matmul + 4 * scores * self.width, other=5 * scores)
         acts = self.score_position
-        return total if acts is None else total + acts.flops(batch, pairs, length)
+        return total if acts is None else total + acts.flops(batch, pairs, self.queries(length))
 
     def state_size(self, length: int) -> int:
         return 2 * length * self.kv_heads * self.width

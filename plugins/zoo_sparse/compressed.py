@@ -57,7 +57,7 @@ def coarse(
     queries = rearrange(q, "b (g m) l e -> b g (m l) e", g=groups)
     scores = rearrange(queries @ k.mT, "b g (m l) n -> b g m l n", m=heads // groups)
     hidden = torch.arange(k.shape[2], device=q.device) >= sees[:, None]
-    scores = (scores / q.shape[3] ** 0.5).masked_fill(hidden, torch.finfo(q.dtype).min)
+    scores = (scores / q.shape[3] ** 0.5).masked_fill(hidden, torch.finfo(scores.dtype).min)
     weights = scores.softmax(dim=-1).masked_fill(hidden, 0)
     y = rearrange(weights, "b g m l n -> b g (m l) n") @ v
     exact = torch.promote_types(q.dtype, torch.float32)
@@ -76,4 +76,4 @@ def importance(
     shifts, parts = size // stride, blocks * block // stride
     wide = F.pad(weights, (shifts - 1, parts - weights.shape[-1]))
     each = torch.stack([wide[..., i : i + parts] for i in range(shifts)]).sum(dim=0)
-    return reduce(each, "b g l (n c) -> b g l n", "sum", n=blocks)
+    return reduce(each, "b g l (n c) -> b g l n", "sum", c=block // stride)

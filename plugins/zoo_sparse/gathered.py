@@ -15,7 +15,7 @@ def gathered(q: Tensor, k: Tensor, v: Tensor, bias: Sparsity) -> Tensor:
     The cost is that of the rows and their keys; nothing else grows with the length.
     """
     length = q.shape[2]
-    if not length:
+    if not q.numel():
         return q
     wide = 0 if bias.causal else min(bias.pattern.wide, length)
     parts = [everything(q[:, :, :wide], k, v, bias)] if wide else []

@@ -62,6 +62,11 @@ def inverse(order: Tensor) -> Tensor:
     return torch.empty_like(order).scatter_(-1, order, number)
 
 
+def unit(q: Tensor) -> Tensor:
+    """Of length one; 0 stays, in float16 too, where torch's own least length is 0."""
+    return F.normalize(q, dim=-1, eps=max(1e-12, torch.finfo(q.dtype).tiny))
+
+
 def chunk(band: zoo.ops.Band, length: int) -> int:
     """Queries in a chunk of sorted tokens, as many as a side of the band has keys."""
     return max(1, min(length, max(band)))
@@ -69,6 +74,7 @@ def chunk(band: zoo.ops.Band, length: int) -> int:
 
 def chunked(q: Tensor, k: Tensor, v: Tensor, buckets: Tensor, band: zoo.ops.Band) -> Tensor:
     """Round by round: tokens sorted by bucket, in chunks that meet those beside them."""
+    band = band.within(q.shape[2] + 1)
     order = buckets.sort(dim=-1, stable=True).indices
     back = inverse(order)
     # differences of places say who sees whom: no band reaches from one bucket into another
@@ -182,10 +188,10 @@ def picked(
     The new ones' queries ``q``, all tokens' queries and values; their ``order`` by bucket, the
     ``buckets`` in it and the ``rank`` of the new ones in it.
     """
-    parts = []
+    parts, window = [], min(window, queries.shape[2])
     size = max(1, ROOM // max(1, q.shape[0] * q.shape[1] * rank.shape[2] * window * q.shape[3]))
     own = buckets.gather(3, rank)
-    for at in range(0, q.shape[2], size):
+    for at in range(0, max(1, q.shape[2]), size):
         some = slice(at, at + size)
         near = rank[..., some, None] - torch.arange(1, window + 1, device=q.device)
         flat = near.clamp(min=0).flatten(3)
@@ -194,7 +200,7 @@ def picked(
         which = which.movedim(2, 3).flatten(3).sort(dim=-1).values  # (b, h, q, r w)
         again = F.pad(which[..., 1:] == which[..., :-1], (1, 0))
         at_rows = which.clamp(min=0)
-        keys = F.normalize(rows(queries, at_rows), dim=-1)
+        keys = unit(rows(queries, at_rows))
         scores = (keys @ q[:, :, some, :, None]).mT
         exact = torch.promote_types(q.dtype, torch.float32)
         scores = scores.to(exact).masked_fill((again | (which < 0))[..., None, :], -torch.inf)
@@ -207,6 +213,8 @@ def picked(
 
 def reference(q: Tensor, k: Tensor, v: Tensor, buckets: Tensor, band: zoo.ops.Band) -> Tensor:
     """The same under a dense mask."""
+    if not q.numel():
+        return v
     exact = torch.promote_types(q.dtype, torch.float32)
     same = buckets[..., None] == buckets[..., None, :]  # (b, h, r, l, l)
     rank = same.tril(-1).sum(dim=-1)  # of a token in its bucket

@@ -68,6 +68,9 @@ class SparseMixer(zoo.AttentionMixer):
     def pairs(self, length: int) -> int:
         return self.pairs_and_queries(length)[0]
 
+    def queries(self, length: int) -> int:
+        return self.pairs_and_queries(length)[1]
+
     def pairs_and_queries(self, length: int) -> tuple[int, int]:
         """Of one head, fillers among them; a query as often as its position is asked for biases."""
         pattern, device = self.pattern, torch.device("cpu")
@@ -77,15 +80,6 @@ class SparseMixer(zoo.AttentionMixer):
         rows = pattern.rows(wide, length, device)
         pairs = rows.numel() * pattern.keys(rows, length).shape[1]
         return wide * length + pairs, wide + rows.numel()
-
-    def flops(self, batch: int, length: int) -> zoo.Flops:
-        pairs, queries = self.pairs_and_queries(length)
-        scores = batch * self.heads * pairs
-        matmul = 2 * batch * length * (self.qkv.weight.numel() + self.out.weight.numel())
-        # scale, maximum, difference, exp, quotient
-        total = zoo.Flops(matmul + 4 * scores * self.width, other=5 * scores)
-        acts = self.score_position
-        return total if acts is None else total + acts.flops(batch, pairs, queries)
 
     def state_size(self, length: int) -> int:
         return 2 * self.pattern.remembers(length) * self.kv_heads * self.width

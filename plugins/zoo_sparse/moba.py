@@ -1,5 +1,6 @@
 """Attention to one's own block of keys and to the few others whose mean answers best."""
 
+from contextlib import nullcontext
 from typing import Literal
 
 import torch
@@ -71,12 +72,12 @@ class Moba(zoo.AttentionMixer):
         self, k: Float[Tensor, "b g k e"], lengths: Int[Tensor, " b"] | None = None
     ) -> Float[Tensor, "b g n e"]:
         """The mean key of each block; of its tokens alone, where it is not whole."""
-        exact = torch.promote_types(k.dtype, torch.float32)
-        blocks = F.pad(k.detach().to(exact), (0, 0, 0, -k.shape[2] % self.block))
-        total = reduce(blocks, "b g (n c) e -> b g n e", "sum", c=self.block)
+        exact, size = torch.promote_types(k.dtype, torch.float32), selected.fitting(self.block, k)
+        blocks = F.pad(k.detach().to(exact), (0, 0, 0, -k.shape[2] % size))
+        total = reduce(blocks, "b g (n c) e -> b g n e", "sum", c=size)
         ends = k.new_tensor([k.shape[2]], dtype=torch.long) if lengths is None else lengths
-        first = torch.arange(0, k.shape[2], self.block, device=k.device)
-        tokens = (ends.to(k.device)[:, None] - first).clamp(1, self.block)
+        first = torch.arange(0, k.shape[2], size, device=k.device)
+        tokens = (ends.to(k.device)[:, None] - first).clamp(1, size)
         return total / rearrange(tokens, "b n -> b 1 n 1")
 
     def read(
@@ -92,7 +93,7 @@ class Moba(zoo.AttentionMixer):
         size = max(1, selected.ROOM // max(1, len(q) * self.heads * means.shape[2]))
         parts = [
             self.choose(q[:, :, at : at + size], means, lengths, start + at)
-            for at in range(0, q.shape[2], size)
+            for at in range(0, max(1, q.shape[2]), size)
         ]
         # compiled loops for one token take longer to call than to run
         run = self.pick(q).run if q.shape[2] > 1 else selected.gathered
@@ -111,7 +112,10 @@ class Moba(zoo.AttentionMixer):
         number = torch.arange(means.shape[2], device=q.device)
         own = torch.arange(start, start + q.shape[2], device=q.device)[:, None] // self.block
         heads = means.repeat_interleave(self.heads // self.kv_heads, dim=1)
-        scores = q.to(means.dtype) @ heads.mT
+        able = torch.amp.is_autocast_available(q.device.type)  # not on meta
+        # bfloat16 would leave 8 bits to choose by
+        with torch.autocast(q.device.type, enabled=False) if able else nullcontext():
+            scores = q.to(means.dtype) @ heads.mT
         if self.causal:
             scores = scores.masked_fill(number > own, -torch.inf)
         if lengths is not None:
@@ -150,7 +154,7 @@ class Moba(zoo.AttentionMixer):
 
     def pairs(self, length: int) -> int:
         blocks = -(-length // self.block)
-        return length * min(self.select, blocks) * self.block
+        return length * min(self.select, blocks) * min(self.block, length)
 
     def flops(self, batch: int, length: int) -> zoo.Flops:
         blocks = -(-length // self.block)

@@ -17,7 +17,7 @@ def block_size(band: zoo.ops.Band, length: int) -> int:
     """
     window = band.left + 1 + band.right
     size = max(32, window // 4, min(window // 2, 128))
-    return min(length, -(-size // 16) * 16)
+    return max(1, min(length, -(-size // 16) * 16))
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,12 @@ class Near(Pattern):
         return near | ((key_at >= 0) & (key_at < self.sinks)) if self.sinks else near
 
     def rows(self, start: int, stop: int, device: torch.device) -> Int[Tensor, "n c"]:
-        each = -(-(stop - start) // self.dilation)
+        apart = min(self.dilation, stop - start)  # fewer tokens are a row each
+        each = -(-(stop - start) // apart)
         size = block_size(self.band.within(stop), each)
-        at = torch.arange(start, start + -(-each // size) * size * self.dilation, device=device)
-        # a stretch of size * dilation tokens holds a row for each remainder
-        return at.view(-1, size, self.dilation).transpose(1, 2).reshape(-1, size)
+        at = torch.arange(start, start + -(-each // size) * size * apart, device=device)
+        # a stretch of size * apart tokens holds a row for each remainder
+        return at.view(-1, size, apart).transpose(1, 2).reshape(-1, size)
 
     def keys(self, rows: Int[Tensor, "n c"], total: int) -> Int[Tensor, "n s"]:
         reach = -(-total // self.dilation)

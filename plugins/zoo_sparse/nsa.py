@@ -168,7 +168,7 @@ class Nsa(zoo.Mixer):
 
     def spans(self, batch: int, queries: int, start: int = 0) -> list[tuple[int, int, int]]:
         """(first, last, summaries in sight of the last) of so many queries at a time."""
-        most = batch * self.heads * max(1, self.compress_k.blocks(start + queries))
+        most = max(1, batch * self.heads * self.compress_k.blocks(start + queries))
         size = min(QUERIES, max(16, selected.ROOM // most))
         ends = [min(first + size, queries) for first in range(0, max(queries, 1), size)]
         return [
@@ -226,7 +226,7 @@ class Nsa(zoo.Mixer):
         matmul += 2 * batch * self.kv_heads * self.compress_k.flops(length)
         pairs = sum((last - first) * sees for first, last, sees in self.spans(batch, length))
         blocks = -(-length // self.block)
-        pairs += length * min(self.select, blocks) * self.block
+        pairs += length * min(self.select, blocks) * min(self.block, length)
         band = self.band.within(length)
         size = block_size(band, length)
         pairs += -(-length // size) * size * (size + band.left)

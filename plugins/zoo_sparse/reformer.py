@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float, Int
-from pydantic import PositiveInt
+from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 import zoo
@@ -71,7 +71,7 @@ class Reformer(zoo.Mixer):
         window: PositiveInt = 64,
         rounds: PositiveInt = 8,
         buckets: PositiveInt | None = None,
-        seed: int = 0,
+        seed: NonNegativeInt = 0,
         kernel: Literal["auto", "chunked", "reference"] = "auto",
     ) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ class Reformer(zoo.Mixer):
         q, v, buckets = self.project(x)
         if real is not None:
             buckets = buckets.where(real[:, None, None], self.buckets)  # one of their own
-        y = self.pick(q).run(q, unit(q), v, buckets, self.band)
+        y = self.pick(q).run(q, lsh.unit(q), v, buckets, self.band)
         mixed: Tensor = self.out(rearrange(y, "b h l e -> b l (h e)"))
         return mixed
 
@@ -148,7 +148,7 @@ class Reformer(zoo.Mixer):
         if before.done:
             y = lsh.picked(q, queries, values, order, known, rank, self.window)
         else:
-            y = self.pick(q).run(q, unit(q), v, buckets, self.band)
+            y = self.pick(q).run(q, lsh.unit(q), v, buckets, self.band)
         mixed: Tensor = self.out(rearrange(y, "b h l e -> b l (h e)"))
         done = before.done + x.shape[1]
         return mixed, ReformerCache(done, queries, values, known, order)
@@ -171,8 +171,3 @@ class Reformer(zoo.Mixer):
 
     def state_size(self, length: int) -> int:
         return 2 * length * self.heads * (self.width + self.rounds)
-
-
-def unit(q: Tensor) -> Tensor:
-    """Of length one."""
-    return F.normalize(q, dim=-1)

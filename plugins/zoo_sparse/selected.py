@@ -50,6 +50,7 @@ def gathered(
     start: int = 0,
 ) -> Tensor:
     """By copies of the chosen blocks, made for a few queries at a time, and again backwards."""
+    block = fitting(block, k)
     rows, keys = chosen.shape[1], chosen.shape[3] * block
     size = max(1, ROOM // max(1, len(q) * rows * keys * q.shape[3]))
     blocks = in_blocks(k, block), in_blocks(v, block)
@@ -63,6 +64,11 @@ def gathered(
         else:
             parts.append(few(*some, *rest))
     return torch.cat(parts, dim=2) if parts else q
+
+
+def fitting(block: int, k: Tensor) -> int:
+    """No larger a block than all keys: one that holds more holds no others."""
+    return max(1, min(block, k.shape[2]))
 
 
 def in_blocks(x: Tensor, block: int) -> Tensor:
@@ -137,7 +143,7 @@ def compiled(
     """By the loops that Numba compiles, in float32, or float64 where that came."""
     from zoo_sparse.selected_compiled import selected as operator  # numba may be missing
 
-    wide = torch.promote_types(q.dtype, torch.float32)
+    block, wide = fitting(block, k), torch.promote_types(q.dtype, torch.float32)
     ends = torch.full((len(q),), k.shape[2]) if lengths is None else lengths.long()
     y: Tensor = operator(q.to(wide), k.to(wide), v.to(wide), chosen, ends, block, causal, start)[0]
     return y.to(q.dtype)

@@ -49,9 +49,10 @@ class SparseStrided(SparseMixer):
         return Strided(self.stride)
 
     def pairs_and_queries(self, length: int) -> tuple[int, int]:
-        if length == 1:
+        if length <= 1:
             return super().pairs_and_queries(length)
-        rows = ceil(length / self.stride)
-        queries = rows * self.stride
-        pairs = queries * ((2 if self.causal else 3) * self.stride + rows)
+        stride = min(self.stride, length)
+        rows = ceil(length / stride)
+        queries = rows * stride
+        pairs = queries * ((2 if self.causal else 3) * stride + rows)
         return pairs, 2 * queries  # a bias for either product

@@ -39,9 +39,10 @@ def strided(q: Tensor, k: Tensor, v: Tensor, bias: Sparsity) -> Tensor:
     ``q`` (b, h, q, e), ``k`` and ``v`` (b, g, k, e) with all keys of the past; l sqrt(l) scores.
     """
     assert isinstance(bias.pattern, Strided)
-    length, total, stride = q.shape[2], k.shape[2], bias.pattern.stride
+    length, total = q.shape[2], k.shape[2]
     if length <= 1:
         return gathered(q, k, v, bias)
+    stride = min(bias.pattern.stride, total)  # a wider row holds no more
     first, rows = bias.start // stride, -(-total // stride)  # of the queries' rows; of all
     early, end = bias.start - first * stride, rows * stride - total
     q, k, v = (

@@ -24,7 +24,8 @@ from zoo_sparse.sparse_strided import SparseStrided
 
 DIM, HEADS = 16, 4
 DIRECTIONS = pytest.mark.parametrize("causal", [True, False], ids=["causal", "bidirectional"])
-KERNELS = pytest.mark.parametrize("kernel", ["auto", "reference"])
+KINDS = ("auto", "reference")
+KERNELS = pytest.mark.parametrize("kernel", KINDS)
 Sees = Callable[[int, int], bool]
 
 
@@ -388,6 +389,30 @@ def test_a_step_reads_no_more_than_it_sees(name: str) -> None:
     else:
         assert sizes[1] <= 2.1 * sizes[0]
         assert sizes[1] < DIM * 10 * isqrt(4096)
+
+
+@pytest.mark.parametrize(
+    ("cls", "options"),
+    [
+        (Longformer, {"window": 3, "dilation": 10**9}),
+        (SparseStrided, {"stride": 10**6}),
+        (SparseFixed, {"stride": 10**5}),
+        (BigBird, {"block": 10**5}),
+        (BlockSparse, {"block": 10**5}),
+    ],
+)
+@DIRECTIONS
+def test_a_pattern_far_larger_than_the_sequence_costs_no_more(
+    cls: Any, options: dict[str, Any], causal: bool
+) -> None:
+    mixer, plain = (cls(DIM, causal=causal, kernel=kernel, **options) for kernel in KINDS)
+    plain.load_state_dict(mixer.state_dict())
+    x = torch.randn(2, 33, DIM, requires_grad=True)
+    with Largest() as largest:  # type: ignore[no-untyped-call]
+        y = mixer(x)
+    torch.testing.assert_close(y, plain(x))
+    assert largest.numel < 2 * 33 * max(4 * 3 * 33, 100 * DIM)
+    assert mixer.flops(2, 33).matmul < 10 * 2 * 33 * DIM * (4 * DIM + 4 * 33)
 
 
 @DIRECTIONS

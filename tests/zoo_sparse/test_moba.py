@@ -212,6 +212,15 @@ def test_steps_choose_as_the_forward_between_blocks_that_are_alike() -> None:
             assert torch.equal(some[:, :, 0], whole[:, :, t])
 
 
+def test_autocast_leaves_the_choice_its_digits() -> None:
+    mixer = build(block=4, select=3).float()
+    q, k = torch.randn(2, 2, HEADS, 400, 4).bfloat16()
+    means = mixer.means(k)
+    wanted = mixer.choose(q, means, None, 0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(mixer.choose(q, means, None, 0), wanted)
+
+
 def test_bidirectional_does_not_step() -> None:
     mixer = build(causal=False)
     with pytest.raises(zoo.ZooError, match="causal=True"):

@@ -318,7 +318,11 @@ def test_nothing_grows_with_the_square_of_the_length(
     assert sizes[1] < 2048**2 / 10
 
 
-@pytest.mark.parametrize("options", [{}, *CASES], ids=["default", "overlap", "apart", "all-local"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, *CASES, {"block": 4000}],
+    ids=["default", "overlap", "apart", "all-local", "one-block"],
+)
 def test_flops_are_those_counted(options: dict[str, Any]) -> None:
     mixer = build(rope=True, **options, kernel="gathered").to("meta")
     with FlopCounterMode(display=False) as counter, torch.no_grad():

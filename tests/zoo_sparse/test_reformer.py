@@ -236,6 +236,25 @@ def test_steps_are_the_forward_with_its_gradients(window: int, monkeypatch: Any)
         torch.testing.assert_close(one, other)
 
 
+@DIRECTIONS
+def test_a_window_wider_than_everything_sees_the_whole_bucket_and_no_other(causal: bool) -> None:
+    x = torch.randn(1, 33, DIM, dtype=torch.double)
+    wide, enough = (build(causal, window=window, buckets=64) for window in (10**9, 80))
+    torch.testing.assert_close(wide(x), enough(x))
+    if causal:
+        _, state = wide.prefill(x[:, :32])
+        torch.testing.assert_close(wide.step(x[:, 32], state)[0], enough(x)[:, 32])
+
+
+@DIRECTIONS
+def test_float16_outlives_the_zeros_of_the_padding(causal: bool) -> None:
+    x = torch.randn(2, 40, DIM, dtype=torch.half, requires_grad=True)
+    y = build(causal).half()(x, torch.tensor([40, 9]))
+    assert y.isfinite().all()
+    (grad,) = torch.autograd.grad(y.float().sum(), x)
+    assert grad.isfinite().all()
+
+
 def test_bidirectional_does_not_step() -> None:
     mixer = build(causal=False)
     with pytest.raises(zoo.ZooError, match="causal=True"):
