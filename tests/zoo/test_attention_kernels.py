@@ -458,9 +458,11 @@ def test_flash_attn_and_windows_of_xformers_are_for_half_precision() -> None:
 def test_flash_attn_wants_ampere_and_slopes_that_do_not_learn() -> None:
     assert "8.0 (A100)" in str(refusal(FLASH_ATTN, Case(True), capability=(7, 5)))
     assert refusal(FLASH_ATTN, Case(True), capability=(8, 0)) is None
-    learning = Slopes()
-    learning.slopes = nn.Parameter(torch.ones(HEADS))
-    assert "no gradient" in str(refusal(FLASH_ATTN, Case(True, position=learning)))
+
+    class Learning(Slopes):
+        slopes = torch.ones(HEADS, requires_grad=True)
+
+    assert "no gradient" in str(refusal(FLASH_ATTN, Case(True, position=Learning())))
 
 
 def chosen(case: Case, dtype: torch.dtype = torch.bfloat16) -> list[str]:
