@@ -13,7 +13,8 @@ import zoo
 from zoo_sparse import selected
 from zoo_sparse.choose import best
 from zoo_sparse.compressed import Compress, coarse, importance
-from zoo_sparse.window import block_size, blocked
+from zoo_sparse.near import block_size
+from zoo_sparse.window import blocked
 
 QUERIES = 512
 """At most so many at a time meet the summaries: fewer than all, as most lie in their future."""

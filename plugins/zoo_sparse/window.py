@@ -5,7 +5,6 @@ from torch import Tensor
 import zoo
 from zoo_sparse.gathered import gathered
 from zoo_sparse.near import Near
-from zoo_sparse.near import block_size as block_size
 from zoo_sparse.pattern import Sparsity
 
 

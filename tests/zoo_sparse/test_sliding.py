@@ -15,8 +15,9 @@ import zoo
 from zoo.ops import AttentionBias, Band
 from zoo_position.rope import Rope
 from zoo_position.sinusoidal import Sinusoidal
+from zoo_sparse.near import block_size
 from zoo_sparse.sliding import Sliding
-from zoo_sparse.window import block_size, blocked
+from zoo_sparse.window import blocked
 
 DIM, HEADS = 16, 2
 reference = zoo.ops.REFERENCE.run
