@@ -60,7 +60,7 @@ class AttentionMixer(Mixer):
         self.out = nn.Linear(dim, dim, bias=False)
         self.q_norm = nn.RMSNorm(self.width, eps=1e-6) if qk_norm else None
         self.k_norm = nn.RMSNorm(self.width, eps=1e-6) if qk_norm else None
-        self.position = inner_position(position, dim, heads, self.positions)
+        self.position = inner_position(position, dim, heads, self.positions, causal=causal)
 
     @property
     def score_position(self) -> ScorePosition | ContextPosition | None:

@@ -25,11 +25,16 @@ def real_positions(lengths: Int[Tensor, " b"], x: Tensor) -> Bool[Tensor, "b l"]
 
 
 def inner_position(
-    position: PositionFactory | None, dim: int, heads: int, places: Collection[str]
+    position: PositionFactory | None,
+    dim: int,
+    heads: int,
+    places: Collection[str],
+    *,
+    causal: bool,
 ) -> Position | None:
     """The position built for this attention, or None if there is none to act inside it.
 
-    Raises ZooError for one that acts in none of ``places``.
+    Raises ZooError for one that acts in none of ``places``, or not in the mixer's direction.
     """
     built = None if position is None else position(dim, heads)
     if built is None or built.place == "none":
@@ -39,5 +44,14 @@ def inner_position(
         raise ZooError(
             f"a position on the {built.place} cannot act inside this attention, which takes one on "
             f"the {inside}; try position=none"
+        )
+    direction = "causal" if causal else "bidirectional"
+    name = type(built).__name__
+    if direction not in built.directions:
+        raise ZooError(f"{name} is not defined for a {direction} mixer; try position=rope")
+    if getattr(built, "causal", causal) != causal:
+        raise ZooError(
+            f"{name} was built with causal={not causal} for a {direction} mixer; give it as "
+            f"functools.partial({name}, causal={causal})"
         )
     return built

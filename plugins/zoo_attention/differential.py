@@ -69,7 +69,9 @@ class DiffAttention(zoo.AttentionMixer):
             kernel=kernel,
         )
         if self.score_position is not None:  # one for both maps of a head, of their width
-            self.position = zoo.nn.inner_position(position, dim // 2, heads, self.positions)
+            self.position = zoo.nn.inner_position(
+                position, dim // 2, heads, self.positions, causal=causal
+            )
         self.lambda_init = 0.8 - 0.6 * exp(-0.3 * layer)
         self.lambda_q1, self.lambda_k1, self.lambda_q2, self.lambda_k2 = (
             nn.Parameter(0.1 * torch.randn(self.width)) for _ in range(4)

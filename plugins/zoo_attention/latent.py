@@ -79,7 +79,9 @@ class LatentAttention(zoo.Mixer):
     ) -> zoo.QueryKeyPosition | None:
         """The position, built for the part of the heads that is its own."""
         try:
-            built = zoo.nn.inner_position(position, turned * self.heads, self.heads, self.positions)
+            built = zoo.nn.inner_position(
+                position, turned * self.heads, self.heads, self.positions, causal=self.causal
+            )
         except zoo.ZooError:
             whole = -(-turned // 4) * 4
             if whole == turned:

@@ -25,6 +25,7 @@ class Shaw(zoo.ScorePosition):
     ) -> None:
         super().__init__()
         self.heads, self.width = heads, zoo.nn.head_width(dim, heads)
+        self.causal = causal
         self.past, self.future = max_distance, 0 if causal else max_distance
         rows = self.past + 1 + self.future
         self.table = nn.Parameter(torch.randn(rows, self.width) * self.width**-0.5)

@@ -97,7 +97,7 @@ class Nsa(zoo.Mixer):
         self.compress_k, self.compress_v = Compress(*shape), Compress(*shape)
         self.gates = nn.Linear(dim, 3 * heads)
         self.out = nn.Linear(dim, dim, bias=False)
-        self.position = zoo.nn.inner_position(position, dim, heads, self.positions)
+        self.position = zoo.nn.inner_position(position, dim, heads, self.positions, causal=True)
 
     def forward(
         self, x: Float[Tensor, "b l d"], lengths: Int[Tensor, " b"] | None = None

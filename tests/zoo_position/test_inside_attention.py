@@ -159,3 +159,12 @@ def test_the_compiler_takes_it_whole(name: str) -> None:
     compiled: Any = torch.compile(mixer, backend="aot_eager", fullgraph=True)
     found = [torch.autograd.grad(f(x).square().sum(), mixer.qkv.weight) for f in (compiled, mixer)]
     torch.testing.assert_close(*found)
+
+
+@pytest.mark.parametrize("position", [T5, Shaw])
+def test_a_position_of_the_other_direction_is_refused(position: Any) -> None:
+    with pytest.raises(zoo.ZooError, match=rf"partial\({position.__name__}, causal=False\)"):
+        Attention(16, causal=False, position=position)
+    Attention(16, causal=False, position=partial(position, causal=False))
+    with pytest.raises(zoo.ZooError, match="XPos is not defined for a bidirectional mixer"):
+        Attention(16, causal=False, position=partial(XPos, max_length=64))
