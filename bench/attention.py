@@ -263,8 +263,8 @@ def decode(rounds: int) -> Iterator[Row]:
 def peak(name: str, length: str) -> int:
     """Bytes of a forward and a backward pass, in this process."""
     sided = {"masked sdpa": Bare(window=256), "sdpa": Bare()}
-    mixer = sided[name] if name in sided else ours(name)
-    both(call(mixer, 600))()  # libraries, compiled code, thread pools
+    mixer = sided[name] if name in sided else ours(name, max_length=int(length))
+    both(call(mixer, 64))()  # libraries, compiled code, thread pools
     return peak_bytes(both(call(mixer, int(length))))
 
 
@@ -276,7 +276,8 @@ def length(rounds: int) -> Iterator[Row]:
         reached = [n for n in LENGTHS if n <= (QUADRATIC if quadratic else LENGTHS[-1])]
         times, peaks = [], []
         for n in reached:
-            module = Bare(window=256) if name == "masked sdpa" else ours(name)
+            # the square root of the length that a stride is, and the buckets that grow with it
+            module = Bare(window=256) if name == "masked sdpa" else ours(name, max_length=n)
             side = {name: both(call(module, n))}
             few = max(3, rounds // 3) if n > 2048 else rounds
             times.append(median(in_turns(side, few, warm=1)[name]))

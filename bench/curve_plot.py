@@ -1,6 +1,6 @@
 """Score against length of every track below a folder of records, as SVG: no browser needed.
 
-python bench/curve_plot.py leaderboard/records docs/copy.svg --task copy
+python bench/curve_plot.py leaderboard/records docs/positions.svg --task copy
 """
 
 import argparse
