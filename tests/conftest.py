@@ -2,7 +2,8 @@
 
 import os
 import signal
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # before torch is imported: one thread a worker, or they spend their time waiting for one another
@@ -29,6 +30,14 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "runs"
     monkeypatch.setenv("ZOO_RUNS", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def compiler() -> Iterator[None]:
+    """What one test compiles counts against no other: torch gives up on code compiled 8 times."""
+    yield
+    if dynamo := sys.modules.get("torch._dynamo"):
+        dynamo.reset()
 
 
 @pytest.fixture

@@ -75,7 +75,8 @@ def test_a_config_is_whole_and_plain(shelves: registry.Registry) -> None:
 
 def test_auto_position_is_the_mixers_own(shelves: registry.Registry) -> None:
     (config,) = resolve(shelves, ["task=copy", "mixer=attention"], multirun=False)
-    assert config["position"] == {"name": "rope", "base": 10000.0}
+    assert config["position"]["name"] == "rope"
+    assert config["position"]["base"] == 10000.0
 
 
 def test_a_sweep_is_the_product_of_its_values(shelves: registry.Registry) -> None:

@@ -181,7 +181,8 @@ async function drawCurve(section, track, rows) {
   holder.querySelector("figcaption").textContent = `${track.headline} against length, the mean over seeds with its 95 % interval.${far}`;
   const plot = holder.querySelector(".plot");
   plot.setAttribute("aria-label", `${track.headline} against length, a line for each mixer`);
-  await window.vegaEmbed(plot, { width: "container", height: narrow.matches ? 260 : 340, background: null, autosize: { type: "fit", contains: "padding" }, config: theme(getComputedStyle(document.body)), ...chart }, { ast: true, renderer: "svg", actions: false, tooltip: false, logLevel: 1 });
+  const legend = 16 * Math.ceil(kept.size / (narrow.matches ? 1 : 3)); // it takes room of the plot's
+  await window.vegaEmbed(plot, { width: "container", height: (narrow.matches ? 260 : 340) + legend, background: null, autosize: { type: "fit", contains: "padding" }, config: theme(getComputedStyle(document.body)), ...chart }, { ast: true, renderer: "svg", actions: false, tooltip: false, logLevel: 1 });
 }
 
 const PLACES = [
