@@ -130,6 +130,35 @@ def log(trainer: L.Trainer, values: dict[str, float]) -> None:
         logger.log_metrics(values, step=trainer.global_step)
 
 
+class Course(Part):
+    """The training loss at about a hundred steps, each the mean since the one before."""
+
+    POINTS = 100
+
+    def __init__(self, steps: int) -> None:
+        self.every, self.steps = max(1, round(steps / self.POINTS)), steps
+        self.losses: dict[int, float] = {}
+        self._sum: Tensor | float = 0.0
+        self._count = 0
+
+    def after(self, trainer: L.Trainer, loss: Tensor) -> None:
+        self._sum = self._sum + loss.detach().double()  # stays on the device: no waiting
+        self._count += 1
+        step = trainer.global_step
+        if step % self.every == 0 or step == self.steps:
+            value = float(self._sum) / self._count
+            if isfinite(value):
+                self.losses[step] = value
+            self._sum, self._count = 0.0, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"losses": dict(self.losses), "sum": float(self._sum), "count": self._count}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.losses = dict(state["losses"])
+        self._sum, self._count = state["sum"], state["count"]
+
+
 class Validation(Part):
     """Scores the validation split every few steps and keeps the weights of the best step."""
 
@@ -138,6 +167,7 @@ class Validation(Part):
         self.best: float | None = None
         self.best_step: int | None = None
         self.weights: dict[str, Tensor] = {}
+        self.values: dict[int, float] = {}
 
     def after(self, trainer: L.Trainer, loss: Tensor) -> None:
         step, recipe, task = trainer.global_step, self.plan.recipe, self.plan.task
@@ -155,6 +185,7 @@ class Validation(Part):
         value = scores[task.headline].value
         if not (isfinite(value) and isfinite(scores["loss"].value)):
             raise Diverged(f"the validation loss is no number at step {step}")
+        self.values[step] = value
         sign = -1 if task.headline in task.lower_is_better else 1
         better = self.best is None or sign * value > sign * self.best
         if better:
@@ -170,11 +201,13 @@ class Validation(Part):
         return self.best_step
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "best_step": self.best_step, "weights": self.weights}
+        best = {"best": self.best, "best_step": self.best_step, "weights": self.weights}
+        return {**best, "values": dict(self.values)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.best, self.best_step = state["best"], state["best_step"]
         self.weights = state["weights"]
+        self.values = dict(state["values"])
 
 
 class Checkpoints(Part):

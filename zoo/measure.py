@@ -26,10 +26,11 @@ from zoo.record import Efficiency, FlopsPart, Spread
 T = TypeVar("T")
 FORWARD: dict[Budget, tuple[int, ...]] = {
     "smoke": (256, 1024),
-    "cpu": (256, 1024, 4096),
-    "gpu": (256, 1024, 4096, 16384),
-    "paper": (256, 1024, 4096, 16384),
+    "cpu": (256, 512, 1024, 2048, 4096),
+    "gpu": (256, 512, 1024, 2048, 4096, 8192, 16384),
+    "paper": (256, 512, 1024, 2048, 4096, 8192, 16384),
 }
+"""Five lengths over a decade are the least that an exponent can be fitted to."""
 DECODE: dict[Budget, tuple[int, ...]] = {
     "smoke": (64, 256),
     "cpu": (64, 256, 1024),

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from zoo.errors import DataError
 
-SCHEMA = 1
+SCHEMA = 2
 Status = Literal["ok", "failed", "diverged", "oom", "killed"]
 LARGEST = 16 * 2**20  # bytes; a record is a few kilobytes
 
@@ -38,8 +38,9 @@ class TaskPart(Part):
     protocol: str
     budget: str
     averages: dict[str, list[str]] = {}
-    trained_to: int | None = None
     """Named means over the suite, as Avg5, and the names of the tasks they are over."""
+    trained_to: int | None = None
+    """The longest length that training shows, where the task tests longer ones too."""
 
 
 class MixerPart(Part):
@@ -127,6 +128,12 @@ class Record(Part):
     headline: str
     curve: dict[int, float] = {}
     """Headline metric on the test split, by length."""
+    losses: dict[int, float] = {}
+    """Training loss by step, each the mean over the steps since the one before; about 100."""
+    validated: dict[int, float] = {}
+    """Headline metric on the validation split, by step."""
+    best_step: int | None = None
+    """The step whose weights were tested: the best on validation."""
     efficiency: Efficiency = Efficiency()
     env: Env
     data: Data
@@ -165,17 +172,40 @@ def atomic_write(path: Path, content: bytes) -> None:
 
 
 def read(path: Path) -> Record:
-    """Raises DataError naming the file and what is wrong with it."""
+    """The record as it would be written today; an older schema is migrated, the file stays.
+
+    Raises DataError naming the file and what is wrong with it.
+    """
     try:
         if path.stat().st_size > LARGEST:
             raise DataError(f"{path}: {path.stat().st_size} bytes is no record")
-        content = json.loads(path.read_text())
-        version = content.get("schema_version")
-        if version != SCHEMA:
-            raise DataError(f"{path}: schema {version}; this zoo reads {SCHEMA}, upgrade mixer-zoo")
-        return Record.model_validate(content)
+        return Record.model_validate(migrated(json.loads(path.read_text()), path))
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise DataError(f"{path}: not a record: {str(error).splitlines()[0]}") from error
+
+
+def migrated(content: Any, path: Path) -> dict[str, Any]:
+    """The content under today's schema; raises DataError for a version that is not known here."""
+    version = content.get("schema_version")
+    known = isinstance(version, int) and not isinstance(version, bool) and 1 <= version <= SCHEMA
+    if not known:
+        raise DataError(
+            f"{path}: schema {version}; this zoo reads 1 to {SCHEMA}, upgrade mixer-zoo"
+        )
+    for old in range(version, SCHEMA):
+        content = MIGRATIONS[old](content)
+    return {**content, "schema_version": SCHEMA}
+
+
+def migrate_1_to_2(content: dict[str, Any]) -> dict[str, Any]:
+    """Schema 2 keeps the course of training; of an older run it is not known."""
+    reason = "the run is older than schema 2, which first kept it"
+    unknown = dict.fromkeys(("losses", "validated", "best_step"), reason)
+    return {**content, "missing": {**content.get("missing", {}), **unknown}}
+
+
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: migrate_1_to_2}
+"""Version -> a pure function to the next one. Golden files of every version stay loadable."""
 
 
 def read_all(folder: Path) -> Iterator[Record | DataError]:

@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from zoo.callbacks import Checkpoints, Finite, Logs, Meter, Rekey, Validation
+from zoo.callbacks import Checkpoints, Course, Finite, Logs, Meter, Rekey, Validation
 from zoo.checkpoint import AtomicCheckpointIO, newest_good, step_of
 from zoo.conductor import Conductor
 from zoo.errors import ZooError, nearest
@@ -126,6 +126,8 @@ class Trained:
     tokens: int = 0
     tokens_per_s: float | None = None
     best_step: int | None = None
+    losses: dict[int, float] = field(default_factory=dict)
+    validated: dict[int, float] = field(default_factory=dict)
     resumed: list[int] = field(default_factory=list)
     seconds_before: float = 0.0
     """What earlier processes spent on this run, up to the checkpoint it went on from."""
@@ -156,6 +158,7 @@ def train(
     )
     meter = Meter(start)
     validation = Validation(plan, model, progress, meter)
+    course = Course(recipe.steps)
     saver = Checkpoints(
         folder / "checkpoints", recipe.steps, config["checkpoint_every"], stop, meter
     )
@@ -173,6 +176,7 @@ def train(
                 Rekey(config["seed"]),
                 meter,
                 Finite(progress, recipe.steps),
+                course,
                 Logs(config["log_every"]),
                 validation,
                 saver,
@@ -197,6 +201,7 @@ def train(
         finally:
             trained.steps, trained.tokens = trainer.global_step, meter.tokens
             trained.tokens_per_s, trained.seconds_before = meter.rate, meter.seconds_before
+            trained.losses, trained.validated = course.losses, validation.values
             trained.resumed = saver.resumed
             if checkpoint and start not in trained.resumed:  # it had only the test left to do
                 trained.resumed = [*trained.resumed, start]

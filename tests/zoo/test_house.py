@@ -27,7 +27,7 @@ FLOORS = [
     {"runner"},
     {"grid"},
     {"report"},
-    {"commands", "data_commands", "catalogue"},
+    {"commands", "data_commands", "catalogue", "profile"},
     {"cli"},
     {"__main__"},
 ]
@@ -36,7 +36,7 @@ FILES = [
     for room in ("zoo", "plugins", "tasks", "leaderboard")
     for path in (ROOT / room).rglob("*.py")
 ]
-BOARD = {"zoo.record", "zoo.errors", "zoo.identity"}
+BOARD = {"zoo.record", "zoo.profile", "zoo.errors", "zoo.identity"}
 """The leaderboard is no mixer or task: it reads records, which are no part of the plugin's face."""
 
 
