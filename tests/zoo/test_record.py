@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 import zoo
-from zoo.record import LARGEST, Record, atomic_write, read, read_all, write
+from zoo.record import LARGEST, SCHEMA, Record, atomic_write, read, read_all, write
 
 
 def content(**changes: Any) -> dict[str, Any]:
@@ -86,6 +86,27 @@ BROKEN = {
     "NaN": json.dumps(content(schema_version=1, seconds=float("nan"))),
     "deep": "[" * 100_000,
 }
+
+
+@pytest.mark.parametrize("version", [0, -1, 3, 99, "1", 1.5, True, None])
+def test_a_schema_that_is_not_known_is_refused_by_name(tmp_path: Path, version: object) -> None:
+    (tmp_path / "record.json").write_text(json.dumps(content() | {"schema_version": version}))
+    with pytest.raises(zoo.DataError, match=rf"record.json: schema {version}; this zoo reads 1 to"):
+        read(tmp_path / "record.json")
+
+
+def test_an_older_record_is_migrated_and_its_file_stays(tmp_path: Path) -> None:
+    old = content(schema_version=1, missing={"data.sha256": "drawn from seeds"})
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(old))
+    record = read(path)
+    assert record.schema_version == SCHEMA == 2
+    assert (record.losses, record.validated, record.best_step) == ({}, {}, None)
+    assert record.missing["data.sha256"] == "drawn from seeds"
+    assert {"losses", "validated", "best_step"} <= record.missing.keys()
+    assert json.loads(path.read_text()) == old
+    write(record, path)
+    assert read(path) == record
 
 
 @pytest.mark.parametrize("kind", BROKEN)

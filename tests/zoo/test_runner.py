@@ -4,6 +4,8 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor
 
 import zoo
 from zoo import registry, runner
+from zoo.callbacks import Course
 from zoo.checkpoint import checkpoints, load, newest_good, save
 from zoo.config import resolve
 from zoo.errors import Killed
@@ -139,6 +142,35 @@ def test_the_best_step_on_validation_is_the_one_that_is_tested(whole: tuple[Reco
     assert record.metrics["valid_accuracy"].value == pytest.approx(max(scores), abs=1e-6)
 
 
+def test_the_course_of_training_is_recorded(whole: tuple[Record, Path]) -> None:
+    record, folder = whole
+    rows = (folder / "logs" / "attempt-0" / "metrics.csv").read_text().splitlines()
+    header, *body = [row.split(",") for row in rows]
+
+    def logged(name: str) -> dict[int, float]:
+        column, step = header.index(name), header.index("step")
+        return {int(row[step]): float(row[column]) for row in body if row[column]}
+
+    assert list(record.losses) == list(range(1, 11))  # all of them: a short run
+    for step, loss in logged("train/loss").items():
+        assert record.losses[step] == pytest.approx(loss, abs=1e-5)
+    assert record.validated == pytest.approx(logged("valid/accuracy"), abs=1e-6)
+    assert record.best_step == max(record.validated, key=lambda step: record.validated[step])
+
+
+def test_a_long_course_is_told_by_means_over_stretches() -> None:
+    part = Course(1000)
+    for step in range(1, 1001):
+        trainer: Any = SimpleNamespace(global_step=step)
+        part.after(trainer, torch.tensor(float(step % 10)))
+        if step == 555:  # in the middle of a stretch
+            again = Course(1000)
+            again.load_state_dict(part.state_dict())
+            part = again
+    assert list(part.losses) == list(range(10, 1001, 10))
+    assert set(part.losses.values()) == {4.5}
+
+
 def test_less_is_better_where_the_task_says_so(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Copy, "headline", "loss")
     record, _ = runner.execute(planned("lr=0.1"), runs)
@@ -264,6 +296,8 @@ def test_a_stopped_run_goes_on_to_the_same_bits(
     assert again.metrics == whole[0].metrics
     assert again.curve == whole[0].curve
     assert again.tokens == whole[0].tokens
+    assert (again.losses, again.validated) == (whole[0].losses, whole[0].validated)
+    assert again.best_step == whole[0].best_step
     before, after = weights(whole[1]), weights(runs / planned().name)
     assert all(torch.equal(before[name], after[name]) for name in before)
 
