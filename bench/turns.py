@@ -8,14 +8,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import nan
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
 import torch
-from scipy.optimize import least_squares
 from torch import Tensor
+
+from zoo.profile.growth import Growth
+from zoo.profile.growth import growth as fit
 
 Side = Callable[[], object]
 Row = dict[str, Any]
@@ -80,16 +82,9 @@ def fresh(file: str, *words: object) -> int:
 
 
 def growth(lengths: Sequence[int], values: Sequence[float]) -> float:
-    """The exponent p of overhead + c n^p, fitted to the logarithms: each length counts the same."""
-    n, y = np.log(np.asarray(lengths, float)), np.log(np.asarray(values, float))
-
-    def off(guess: Any) -> Any:
-        overhead, scale, exponent = guess
-        return np.logaddexp(overhead, scale + exponent * n) - y
-
-    slope = np.polyfit(n, y, 1)[0]
-    start = [y[0] - 3, y[-1] - slope * n[-1], slope]
-    return float(least_squares(off, start).x[2])
+    """The exponent p of overhead + c n^p as `zoo profile` fits it; NaN where there is none."""
+    found = fit(lengths, values)
+    return found.exponent if isinstance(found, Growth) else nan
 
 
 def report(doc: str, sections: Mapping[str, Section], size: Row, peak: Callable[..., int]) -> None:

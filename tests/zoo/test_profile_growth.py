@@ -1,0 +1,104 @@
+"""The exponent of a cost: recovered from what is known, with an interval that holds it."""
+
+from math import log
+
+import numpy as np
+import pytest
+
+from zoo.profile.claim import claim, effective, exact
+from zoo.profile.growth import Growth, Refused, growth
+
+LENGTHS = [2**k for k in range(8, 17)]
+
+
+@pytest.mark.parametrize("p", [0.5, 1.0, 1.5, 2.0, 3.0])
+@pytest.mark.parametrize("overhead", [0.0, 1.0])
+def test_it_finds_what_made_the_values(p: float, overhead: float) -> None:
+    scale = 2.0 / LENGTHS[3] ** p
+    found = growth(LENGTHS, [overhead + scale * n**p for n in LENGTHS])
+    assert isinstance(found, Growth)
+    assert found.exponent == pytest.approx(p, abs=1e-3)
+    assert found.low <= found.exponent <= found.high
+    assert found.high - found.low < 0.01
+    assert found.overhead == pytest.approx(overhead, abs=2e-3)
+    assert found.scale == pytest.approx(scale, rel=0.01)
+    assert found.r2 > 0.9999
+    assert (found.points, found.shortest, found.longest) == (9, 256, 65536)
+
+
+def test_an_overhead_hides_no_growth() -> None:
+    lengths = [128, 256, 512, 1024, 2048, 4096]
+    values = [1 + 2e-6 * n**2 for n in lengths]  # the slope of the logarithms is about 1
+    found = growth(lengths, values)
+    assert isinstance(found, Growth)
+    assert found.exponent == pytest.approx(2, abs=0.01)
+
+
+@pytest.mark.parametrize(("p", "overhead"), [(1.0, 0.0), (1.0, 1.0), (2.0, 1.0)])
+def test_the_interval_holds_the_truth_as_often_as_it_says(p: float, overhead: float) -> None:
+    noise = np.random.default_rng(0)
+    truth = np.array([overhead + (n / 1024) ** p for n in LENGTHS])
+    held = 0
+    for _ in range(100):
+        measured = truth * np.exp(0.05 * noise.standard_normal(len(truth)))
+        found = growth(LENGTHS, measured.tolist())
+        assert isinstance(found, Growth)
+        assert found.high - found.low < 0.5
+        held += found.low <= p <= found.high
+    assert held >= 89  # 95 of 100, and three standard errors of it
+
+
+@pytest.mark.parametrize(
+    ("lengths", "values", "why"),
+    [
+        ([256, 512, 1024, 8192], [1, 2, 4, 32], "4 lengths"),
+        ([100, 200, 400, 600, 900], [1, 2, 4, 6, 9], "factor of 10"),
+        (LENGTHS, [0.0, *LENGTHS[1:]], "not above zero"),
+        (LENGTHS, [3.0] * 9, "no growth"),
+        (LENGTHS, [5.0, 4.6, 5.3, 4.8, 5.1, 4.9, 5.2, 4.7, 5.0], "no growth"),
+        (LENGTHS, [1 / n for n in LENGTHS], "no growth"),
+    ],
+)
+def test_it_refuses_what_tells_no_exponent(
+    lengths: list[int], values: list[float], why: str
+) -> None:
+    found = growth(lengths, values)
+    assert isinstance(found, Refused)
+    assert why in found.reason
+
+
+def test_what_a_claim_amounts_to() -> None:
+    assert effective("l", 256, 65536) == pytest.approx(1)
+    assert effective("l sqrt l", 256, 65536) == pytest.approx(1.5)
+    assert effective("l^2", 256, 65536) == pytest.approx(2)
+    assert effective("l log l", 256, 65536) == pytest.approx(1 + log(2) / log(256))
+
+
+@pytest.mark.parametrize(
+    ("claimed", "p", "verdict", "says"),
+    [
+        ("l", 1.0, "yes", "n^1.00"),
+        ("l", 2.0, "no", "n^2.00"),
+        ("l log l", 1.12, "yes", "l log l is n^1.12"),
+        ("l log l", 1.5, "no", "n^1.50"),
+        ("l^2", 1.0, "yes", "slower than claimed"),
+        (None, 1.0, "undecided", "claims nothing"),
+    ],
+)
+def test_a_claim_holds_where_growth_is_not_above_it(
+    claimed: str | None, p: float, verdict: str, says: str
+) -> None:
+    found = claim(claimed, LENGTHS, [1 + (n / 500) ** p for n in LENGTHS])
+    assert found.verdict == verdict
+    assert says in found.reason
+
+
+def test_a_claim_is_undecided_on_too_few_lengths() -> None:
+    assert claim("l", [256, 512, 1024], [1.0, 4.0, 16.0]).verdict == "undecided"
+
+
+def test_flops_are_judged_where_they_have_grown_most() -> None:
+    attention = [8 * 256**2 * n + 4 * n**2 * 256 for n in LENGTHS]  # linear at first
+    assert exact("l^2", LENGTHS, attention).verdict == "yes"
+    assert exact("l", LENGTHS, attention).verdict == "no"
+    assert exact("l", LENGTHS[:3], attention[:3]).verdict == "undecided"
