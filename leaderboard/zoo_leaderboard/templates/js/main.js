@@ -41,7 +41,27 @@ function problems() {
   const host = find("problems");
   host.hidden = !board.problems.length;
   host.querySelector("summary").textContent = `Records with problems: ${board.problems.length}`;
-  for (const problem of board.problems) host.querySelector("ul").append(named(problem, "")).append;
+  for (const problem of board.problems) {
+    const item = element("li");
+    item.append(named(problem));
+    host.querySelector("ul").append(item);
+  }
+}
+
+function words() {
+  const { records, newest, commits, zoo } = board.made, count = board.tracks.length;
+  find("lead").textContent = `${records} run${records === 1 ? "" : "s"} on ${count} track${count === 1 ? "" : "s"}${newest ? `, the newest of ${newest.slice(0, 10)}` : ""}. A track is one task under one protocol and budget on one kind of hardware; rows of two tracks are never compared.`;
+  find("made").textContent = `mixer-zoo ${zoo}${commits.length ? `; commit${commits.length === 1 ? "" : "s"} ${commits.map((one) => one.slice(0, 10)).join(", ")}` : ""}.`;
+}
+
+// The browser closes a dialog on Escape; a click beside it does the same.
+function dialogs() {
+  for (const dialog of document.querySelectorAll("dialog")) {
+    dialog.querySelector(".close").addEventListener("click", () => dialog.close());
+    dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  }
+  find("provenance").addEventListener("close", () => state.open && go({ open: "" }));
+  find("keys").addEventListener("click", () => find("help").showModal());
 }
 
 const typing = (event) => event.target.closest?.("input, select, textarea, dialog");
@@ -57,6 +77,9 @@ addEventListener("keydown", (event) => {
 addEventListener("popstate", () => { recall(); redraw(); });
 for (const query of [dark, narrow]) query.addEventListener("change", redraw);
 furnish();
+problems();
+words();
+dialogs();
 recall();
 redraw();
 document.documentElement.dataset.ready = "yes";

@@ -61,10 +61,10 @@ function difference(a, b) {
     error = Math.sqrt(s + t);
     freedom = (s + t) ** 2 / (s ** 2 / (x.length - 1) + t ** 2 / (y.length - 1));
   }
-  found.test = paired ? "paired t" : "Welch";
-  if (!(error > 0) || !Number.isFinite(freedom)) return found;
+  const size = [...x, ...y].reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  if (!(error > 1e-12 * size) || !Number.isFinite(freedom)) return found; // what rounding leaves is no spread
   const half = quantile(freedom) * error;
-  return { ...found, low: found.difference - half, high: found.difference + half, p: twoSided(found.difference / error, freedom) };
+  return { ...found, test: paired ? "paired t" : "Welch", low: found.difference - half, high: found.difference + half, p: twoSided(found.difference / error, freedom) };
 }
 
 // Holm's step-down over the comparisons that have a p; the others stay null.

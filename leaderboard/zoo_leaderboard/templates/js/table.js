@@ -22,7 +22,7 @@ function table(host, columns, rows, options = {}) {
   const left = wide.scrollLeft, made = element("table", undefined, options.className), body = element("tbody");
   made.append(headOf(columns, sort, onsort), body);
   const order = sorted(columns, rows, sort);
-  fill(body, columns, order.slice(0, AT_ONCE), options, 0);
+  fill(body, columns, order.slice(0, AT_ONCE), options);
   wide.replaceChildren(made);
   wide.scrollLeft = left;
   tails.delete(host);
@@ -62,19 +62,21 @@ function sorted(columns, rows, sort) {
   return known.map(([row]) => row);
 }
 
-function fill(body, columns, rows, options, first) {
+function fill(body, columns, rows, options) {
   const pieces = document.createDocumentFragment();
-  rows.forEach((row, i) => {
+  for (const row of rows) {
     const tr = element("tr");
     for (const column of columns) tr.append(cellOf(column, row));
-    if (options.id) {
-      tr.dataset.focus = `row:${options.id(row)}`;
-      tr.tabIndex = first + i === 0 ? 0 : -1;
+    const id = options.id?.(row);
+    if (!missing(id)) {
+      tr.dataset.focus = `row:${id}`;
+      tr.tabIndex = body.dataset.walk ? -1 : 0;
+      body.dataset.walk = "yes";
       tr.addEventListener("keydown", (event) => pressed(event, tr, row, options));
     }
     options.decorate?.(tr, row);
     pieces.append(tr);
-  });
+  }
   body.append(pieces);
 }
 
@@ -93,7 +95,7 @@ function pressed(event, tr, row, options) {
   const step = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key];
   if (step) {
     let other = tr[step];
-    while (other && other.tabIndex === undefined) other = other[step];
+    while (other && !other.hasAttribute("tabindex")) other = other[step];
     if (other) [tr.tabIndex, other.tabIndex] = [-1, 0];
     other?.focus();
   } else if (!options.onkey?.(row, event.key)) return;
@@ -104,7 +106,7 @@ function later(host, body, columns, rows, options) {
   let at = 0;
   const piece = (size) => {
     if (tails.get(host) !== piece || !body.isConnected) return;
-    fill(body, columns, rows.slice(at, at + size), options, AT_ONCE + at);
+    fill(body, columns, rows.slice(at, at + size), options);
     at += size;
     if (at < rows.length) setTimeout(piece, 0, PIECE);
     else tails.delete(host);
