@@ -13,11 +13,17 @@ ASIDE = frozenset({"seed", "workers", "loggers", "log_every", "checkpoint_every"
 """The seed and what the core calls housekeeping; a test holds the two lists together."""
 
 
-def labels(records: Sequence[Record]) -> list[str]:
+def labels(records: Sequence[Record], swept: Sequence[bool] = ()) -> list[str]:
     """One label per row, from one record of each: the name, and what differs where it must.
 
     Options come first, then the kernel, then the rest of the config, as little as tells all apart.
+    Of rows that are ``swept`` the learning rate is no part: they have it in several values.
     """
+    if any(swept):
+        records = [
+            without_lr(record) if many else record
+            for record, many in zip(records, swept, strict=True)
+        ]
     groups: dict[str, list[int]] = {}
     for i, record in enumerate(records):
         groups.setdefault(record.mixer.name, []).append(i)
@@ -71,6 +77,13 @@ def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def deciding(record: Record) -> dict[str, Any]:
     """The config without what tells seeds apart and what cannot change a result."""
     return {key: value for key, value in record.config.items() if key not in ASIDE}
+
+
+def without_lr(record: Record) -> Record:
+    """The record as if its config had no learning rate."""
+    return record.model_copy(
+        update={"config": {key: v for key, v in record.config.items() if key != "lr"}}
+    )
 
 
 def position(record: Record) -> str:

@@ -1,19 +1,40 @@
 """A row: one mixer with its options under one track, over all its seeds."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 from statistics import median
+from typing import NamedTuple
 
 from zoo.record import Record
+from zoo_leaderboard.measured import headline, measured
 from zoo_leaderboard.statistics import ENOUGH, Summary, summarise
+from zoo_leaderboard.sweep import Rate, rate, window
+
+DERIVED = frozenset({"time_exponent", "lr_window"})
+"""Figures of cost that no single record has."""
+
+
+class At(NamedTuple):
+    """One step of training over the seeds: their mean, the least and the most."""
+
+    step: int
+    mean: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, eq=False)  # itself and no other: comparing records would be slow
 class Row:
-    """``records`` holds one record per seed, failed ones too."""
+    """``records`` holds one record per seed, failed ones too, all at one learning rate."""
 
     label: str
     records: tuple[Record, ...]
+    rates: tuple[Rate, ...] = ()
+    """The sweep that this rate was chosen from, by rate; empty where only one was run."""
+    rest: tuple[Record, ...] = ()
+    """The records of the other rates."""
 
     @property
     def first(self) -> Record:
@@ -35,11 +56,25 @@ class Row:
         """Too few seeds to rely on."""
         return len(self.ok) < ENOUGH
 
+    @property
+    def lr(self) -> float | None:
+        """The learning rate that is shown: the only one, or the chosen one."""
+        return rate(self.first.config)
+
+    @property
+    def lr_window(self) -> float | None:
+        """Decades of learning rate that are about as good as the chosen one."""
+        return window(self.rates)
+
+    @cached_property
+    def values(self) -> dict[int, float]:
+        """The headline by seed, of those that ended well."""
+        return {r.seed: value for r in self.records if (value := headline(r)) is not None}
+
     @cached_property
     def summary(self) -> Summary | None:
         """Mean and interval of the headline metric; None when no seed ended well."""
-        values = [value for record in self.ok if (value := headline(record)) is not None]
-        return summarise(values, self.first.headline)
+        return summarise(list(self.values.values()), self.first.headline)
 
     @property
     def outcome(self) -> str:
@@ -58,6 +93,23 @@ class Row:
         }
         return {length: one for length, one in found.items() if one}
 
+    def losses(self, points: int) -> list[At]:
+        """The training loss over the steps that all seeds have; of failed runs where none is ok."""
+        return over_steps([record.losses for record in self.ok or self.records], points)
+
+    def validated(self, points: int) -> list[At]:
+        """The headline on the validation split, in the same way."""
+        return over_steps([record.validated for record in self.ok or self.records], points)
+
+    @cached_property
+    def forward_ms(self) -> dict[int, float]:
+        """The forward pass by length: the median over the seeds that measured it."""
+        times: dict[int, list[float]] = {}
+        for record in self.ok or self.records:
+            for length, spread in record.efficiency.forward_ms.items():
+                times.setdefault(length, []).append(spread.median)
+        return {length: median(times[length]) for length in sorted(times)}
+
     def cost(self, name: str, length: int | None) -> float | None:
         """The median over the seeds of one measurement, at ``length`` where it depends on it."""
         values = [measured(record, name, length) for record in self.ok or self.records]
@@ -70,30 +122,21 @@ class Row:
         return set.intersection(*known) if (known := [grid for grid in grids if grid]) else set()
 
 
-def headline(record: Record) -> float | None:
-    """The score that counts, of a run that ended well."""
-    metric = record.metrics.get(record.headline)
-    return metric.value if metric and record.status == "ok" else None
+def over_steps(courses: Sequence[Mapping[int, float]], points: int) -> list[At]:
+    """Mean, least and most at steps that all courses have, in at most about ``points`` of them.
 
-
-def measured(record: Record, name: str, length: int | None) -> float | None:
-    """One measurement of one run; None when it was not taken."""
-    cost = record.efficiency
-    value: float | None
-    if name == "flops_per_token":
-        flops = cost.flops_per_token
-        # A counter that skipped operators would flatter the mixer.
-        value = flops.closed_form
-        if value is None and not flops.uncounted:
-            value = flops.counted
-    elif name == "forward_ms":
-        at = cost.forward_ms.get(length) if length is not None else None
-        value = at.median if at else None
-    elif name == "state_bytes":
-        value = cost.state_bytes.get(length) if length is not None else None
-    else:
-        value = getattr(cost, name)
-    try:
-        return None if value is None else float(value)
-    except OverflowError:  # an integer of 400 digits is no measurement
-        return None
+    A course without any step (of an older record) has no say.
+    """
+    known = [course for course in courses if course]
+    if not known:
+        return []
+    common = sorted(set(known[0]).intersection(*known[1:]))
+    every = -(-len(common) // points)
+    kept = common if every < 2 else [*common[:-1:every], common[-1]]
+    found = []
+    for step in kept:
+        values = [course[step] for course in known]
+        mean = sum(values) / len(values)
+        if isfinite(mean):
+            found.append(At(step, mean, min(values), max(values)))
+    return found

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from zoo.record import Record
 from zoo_leaderboard.column import COLUMNS, Column
-from zoo_leaderboard.row import Row, headline
+from zoo_leaderboard.measured import headline
+from zoo_leaderboard.row import Row
 from zoo_leaderboard.track import Ranked, Track
 from zoo_leaderboard.wording import MISSING, score, short, span
 

@@ -8,8 +8,8 @@ from statistics import fmean
 from typing import Literal, NamedTuple
 
 from zoo.identity import digest
+from zoo_leaderboard.arrange import started
 from zoo_leaderboard.label import labels
-from zoo_leaderboard.read import started
 from zoo_leaderboard.row import Row
 from zoo_leaderboard.track import SMOKE, Track
 
@@ -23,6 +23,8 @@ class Cell(NamedTuple):
     mean: float | None
     seeds: str
     """`2/3`: two of three ended well."""
+    rank: float | None = None
+    """Among the mixers that have every task; those that tie share the middle of their places."""
 
 
 class Entry(NamedTuple):
@@ -32,6 +34,8 @@ class Entry(NamedTuple):
     cells: tuple[Cell, ...]
     means: dict[str, float | None]
     """By name; None when a task of it is missing, failed or ambiguous."""
+    rank_mean: float | None = None
+    """The mean of its ranks; None unless it has every task that is ranked."""
 
     @property
     def provisional(self) -> bool:
@@ -83,27 +87,51 @@ class Suite:
         """Whether the tasks share a metric; accuracies and bits have no mean."""
         return len({(track.key.headline, track.higher_is_better) for track in self.tracks}) == 1
 
-    @property
+    @cached_property
+    def rank_tasks(self) -> tuple[str, ...]:
+        """What the rank mean is over: tasks that a mean is over and that have records here."""
+        wanted = dict.fromkeys(task for tasks in self.averages.values() for task in tasks)
+        return tuple(task for task in wanted if self.columns[task] is not None)
+
+    @cached_property
     def entries(self) -> tuple[Entry, ...]:
-        """Best first mean first, then by name."""
+        """Best first mean first, then best rank mean, then by name."""
         columns = {
             task: by_answer(track.rows) if track else {} for task, track in self.columns.items()
         }
         known = {
             answer: rows[0] for rows_of in columns.values() for answer, rows in rows_of.items()
         }
-        names = labels([row.first for row in known.values()])
-        entries = [
+        answers = known.values()
+        names = labels([row.first for row in answers], [bool(row.rates) for row in answers])
+        plain = [
             self._entry(name, {task: column.get(answer, []) for task, column in columns.items()})
             for answer, name in zip(known, names, strict=True)
         ]
+        entries = self._ranked(plain)
         sign = -1 if self.tracks[0].higher_is_better else 1
 
         def place(entry: Entry) -> tuple[object, ...]:
-            first = next(iter(entry.means.values()))
-            return (first is None, sign * (first or 0), entry.label)
+            first, ranks = next(iter(entry.means.values())), entry.rank_mean
+            return (first is None, sign * (first or 0), ranks is None, ranks or 0, entry.label)
 
         return tuple(sorted(entries, key=place))
+
+    def _ranked(self, entries: Sequence[Entry]) -> list[Entry]:
+        """With ranks for the mixers that have all tasks; a missing one is never averaged over."""
+        names = list(self.columns)
+        places = [names.index(task) for task in self.rank_tasks]
+        whole = [e for e in entries if all(e.cells[at].mean is not None for at in places)]
+        if not places or not whole:
+            return list(entries)
+        ranks: dict[str, dict[int, float]] = {entry.label: {} for entry in whole}
+        for at in places:
+            track = self.columns[names[at]]
+            sign = -1 if track and track.higher_is_better else 1
+            scores = [sign * (entry.cells[at].mean or 0.0) for entry in whole]
+            for entry, rank in zip(whole, middle_ranks(scores), strict=True):
+                ranks[entry.label][at] = rank
+        return [with_ranks(entry, ranks.get(entry.label, {})) for entry in entries]
 
     def _entry(self, label: str, answers: Mapping[str, Sequence[Row]]) -> Entry:
         cells = {task: cell(rows) for task, rows in answers.items()}
@@ -114,6 +142,22 @@ class Suite:
         """Never over what is missing."""
         values = [value for task in tasks if (value := cells[task].mean) is not None]
         return fmean(values) if self.comparable and len(values) == len(tasks) else None
+
+
+def middle_ranks(scores: Sequence[float]) -> list[float]:
+    """Places from 1, the least score first; equal scores share the middle of their places."""
+    places: dict[float, list[int]] = {}
+    for place, score in enumerate(sorted(scores), start=1):
+        places.setdefault(score, []).append(place)
+    return [fmean(places[score]) for score in scores]
+
+
+def with_ranks(entry: Entry, ranks: Mapping[int, float]) -> Entry:
+    """The entry with a rank in the cells that have one, and their mean."""
+    if not ranks:
+        return entry
+    cells = tuple(cell._replace(rank=ranks.get(i)) for i, cell in enumerate(entry.cells))
+    return entry._replace(cells=cells, rank_mean=fmean(ranks.values()))
 
 
 def suites(tracks: Iterable[Track]) -> tuple[Suite, ...]:
@@ -135,7 +179,7 @@ def suites(tracks: Iterable[Track]) -> tuple[Suite, ...]:
 
 def latest(track: Track) -> datetime:
     """When its newest run started."""
-    return max(started(record) for row in track.rows for record in row.records)
+    return max(started(r) for row in track.rows for r in (*row.records, *row.rest))
 
 
 def by_answer(rows: Iterable[Row]) -> dict[str, list[Row]]:

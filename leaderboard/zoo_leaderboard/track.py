@@ -3,13 +3,17 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from zoo.identity import digest
 from zoo.record import Metric, Record
 from zoo_leaderboard.column import COLUMNS, Column
+from zoo_leaderboard.exponent import exponents
 from zoo_leaderboard.pareto import front
-from zoo_leaderboard.row import Row
+from zoo_leaderboard.row import DERIVED, Row
+
+if TYPE_CHECKING:
+    from zoo.profile.growth import Growth
 
 BUDGETS = ("paper", "gpu", "cpu", "smoke")
 SMOKE = "smoke: not a result"
@@ -112,9 +116,19 @@ class Track:
         return found
 
     @cached_property
+    def growth(self) -> "dict[Row, Growth]":
+        """How the forward pass grows with the length, of the rows that tell."""
+        return exponents(self.rows)
+
+    @cached_property
     def _costs(self) -> dict[Row, dict[str, float | None]]:
+        taken = [column for column in COLUMNS if column.key not in DERIVED]
         return {
-            row: {c.key: row.cost(c.key, self._lengths[c.key]) for c in COLUMNS}
+            row: {
+                **{c.key: row.cost(c.key, self._lengths[c.key]) for c in taken},
+                "time_exponent": self.growth[row].exponent if row in self.growth else None,
+                "lr_window": row.lr_window,
+            }
             for row in self.rows
         }
 

@@ -65,3 +65,15 @@ def marks(track: "Track", row: "Row") -> list[tuple[str, str]]:
     """What a reader must know about a row, as a sign and its meaning."""
     found = [PROVISIONAL] if row.provisional else []
     return [*found, CHANCE] if track.learned(row) is False else found
+
+
+def tags(track: "Track", row: "Row") -> list[str]:
+    """What a reader must know before quoting the row, in words."""
+    commits = {record.env.commit for record in row.records}
+    said = {
+        "provisional": row.provisional,
+        "not above chance": track.learned(row) is False,
+        "several commits": len(commits) > 1,
+        "uncommitted changes": any(record.env.dirty for record in row.records),
+    }
+    return [words for words, holds in said.items() if holds]

@@ -75,7 +75,7 @@ def test_another_mixer_option_kernel_or_config_is_another_row(
     runs: Path, put: Put, other: dict[str, str]
 ) -> None:
     put(0.4)
-    put(0.6, **other)
+    put(0.6, **other, run_id="other")
     assert len({row.label for row in only(runs).rows}) == 2
 
 
@@ -167,7 +167,7 @@ def test_a_broken_record_is_named_and_the_rest_still_shown(runs: Path, put: Put)
     whole = (runs / "0" / "record.json").read_text()
     for name, content in {
         "cut": whole[: len(whole) // 2],
-        "newer": whole.replace('"schema_version": 1', '"schema_version": 99'),
+        "newer": whole.replace('"schema_version": 2', '"schema_version": 99'),
         "typed": whole.replace('"steps": 100', '"steps": "many"'),
         "nan": whole.replace('"seconds": 12.5', '"seconds": NaN'),
         "nan_option": whole.replace('"options": {}', '"options": {"a": NaN}'),
