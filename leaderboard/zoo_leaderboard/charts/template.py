@@ -52,7 +52,7 @@ def use(name: str, **more: Any) -> Spec:
 
 def rule(data: str, axis: str, place: Spec) -> list[Spec]:
     """A dashed line across the chart with its name, one for each of ``data`` (value, text)."""
-    channel = use(axis, field="value", title=None)
+    channel = use(axis, field="value")
     line = {"type": "rule", "strokeDash": [4, 4], "color": use("soft")}
     text = {"type": "text", "align": "left", "fontSize": 11, "color": use("soft"), **place}
     source = {"name": data}
