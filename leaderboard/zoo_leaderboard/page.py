@@ -1,71 +1,85 @@
-"""The page: one offline file, tables made here, a chart drawn by the reader's browser."""
+"""The page: one offline file that draws itself from the document and loads nothing."""
 
 import json
+from base64 import b64encode
+from collections.abc import Sequence
+from hashlib import sha256
+from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from zoo_leaderboard.bundle import bundle
-from zoo_leaderboard.column import COLUMNS
-from zoo_leaderboard.curve import chart
-from zoo_leaderboard.export import document, table
+from zoo_leaderboard.charts import specs
+from zoo_leaderboard.document import document
 from zoo_leaderboard.read import Board
-from zoo_leaderboard.sheet import sheet
-from zoo_leaderboard.suite import suites
-from zoo_leaderboard.wording import MISSING, score, visible
 
-FOLDER = "templates"
+TEMPLATES = "templates"
+STYLES = ("page.css", "views.css")
+SCRIPTS = (
+    "core", "table", "stats", "front", "board", "controls", "compare", "provenance", "export",
+    "pareto", "curves", "suites", "efficiency", "published", "findings", "main",
+)  # fmt: skip
+"""Joined in this order into one module, so that no name of ours is a global."""
 
 
-def page(board: Board, vega: str | None = None) -> bytes:
-    """HTML that loads nothing from anywhere; ``vega`` replaces the chart's JavaScript in tests."""
+def page(board: Board, vega: str | None = None, live: bool = False) -> bytes:
+    """HTML that works from a file; ``vega`` replaces the charts' JavaScript in tests.
+
+    ``live`` adds the script that asks the server of `zoo leaderboard --serve` for news. What comes
+    from records stands in the JSON island alone, and from there it enters the page as text.
+    """
+    whole = document(board)
+    css = "\n".join(map(own, STYLES))
+    scripts = [bundle() if vega is None else vega, "\n".join(own(f"js/{n}.js") for n in SCRIPTS)]
+    if live:
+        from zoo_leaderboard.serve import SCRIPT
+
+        scripts.append(SCRIPT)
     room = Environment(
-        loader=PackageLoader("zoo_leaderboard", FOLDER),
+        loader=PackageLoader("zoo_leaderboard", TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    records = [record for track in board.tracks for row in track.rows for record in row.records]
     text = room.get_template("page.html").render(
-        sheets=[sheet(track) for track in board.tracks],
-        suites=suites(board.tracks),
-        problems=board.problems,
-        count=len(records),
-        newest=max(record.started for record in records)[:10],
-        commits=sorted({record.env.commit or MISSING for record in records}),
-        score=score,
-        visible=visible,
-        island=island(
-            {
-                "document": document(board),
-                "axes": axes(),
-                "curves": {track.key.anchor: chart(track) for track in board.tracks},
-                "csv": table(board),
-            }
-        ),
-        css=own(room, "page.css"),
-        js=own(room, "page.js"),
-        vega=bundle() if vega is None else vega,
+        policy=policy(scripts, css, live),
+        css=css,
+        scripts=scripts,
+        island=island({"document": whole, "specs": specs(whole)}),
     )
-    # What is no character (a lone surrogate in a name) is shown as the browser's replacement.
-    return text.encode(errors="xmlcharrefreplace")
+    return text.encode()
 
 
-def axes() -> list[dict[str, Any]]:
-    """What the chart may set quality against."""
-    return [column._asdict() for column in COLUMNS]
+def policy(scripts: Sequence[str], css: str, live: bool) -> str:
+    """What the browser may run, by its digest: exactly what is here, and no network."""
+    parts = {
+        "default-src": "'none'",
+        "script-src": " ".join(map(digest, scripts)),
+        "style-src": digest(css),
+        "img-src": "data: blob:",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        **({"connect-src": "'self'"} if live else {}),
+    }
+    return "; ".join(f"{name} {value}" for name, value in parts.items())
 
 
-def own(room: Environment, name: str) -> str:
+def digest(text: str) -> str:
+    """A source as the policy names it; a browser reads CRLF as LF, so there may be no CR."""
+    assert "\r" not in text
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+
+
+def own(name: str) -> str:
     """One of our own files as it is; nothing from a record is ever put into it."""
-    assert room.loader is not None
-    return room.loader.get_source(room, name)[0]
+    return (files("zoo_leaderboard") / TEMPLATES / name).read_text(encoding="utf-8")
 
 
 def island(content: Any) -> str:
     """JSON that cannot end the script element it stands in, nor start a comment there."""
     text = json.dumps(content, allow_nan=False, separators=(",", ":"))
-    for character in "<>&\u2028\u2029":
+    for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text

@@ -8,7 +8,7 @@ function comparisons(track) {
 }
 
 const chances = (p) => (missing(p) ? "–" : p < 0.001 ? "< 0.001" : p.toFixed(3));
-const signed = (value) => (missing(value) ? "–" : `${value < 0 ? "−" : "+"}${score(Math.abs(value))}`);
+const signed = (value) => (missing(value) ? "–" : `${value < 0 ? "−" : "+"}${digits(Math.abs(value))}`);
 
 function ratioOf(row, base, column) {
   const [a, b] = [row[column.key], base[column.key]];

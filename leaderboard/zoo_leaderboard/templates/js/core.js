@@ -1,5 +1,5 @@
 // What every view uses: state in the address, words and figures, colours, charts, the one table.
-// Text from records enters the page by textContent only; there is no innerHTML anywhere.
+// Text from records enters the page by textContent only, never as markup.
 const { document: board, specs } = JSON.parse(document.getElementById("island").textContent);
 const tracks = new Map(board.tracks.map((track) => [track.track, track]));
 const columns = new Map(board.columns.map((column) => [column.key, column]));
@@ -96,10 +96,10 @@ function download(content, type, name) {
 }
 
 // ---- colours: a family has the same one everywhere on the page
-const { families } = specs;
+const { families, palette: PALETTE } = specs;
 
 function colour(family) {
-  const range = specs.palette[dark.matches ? "dark" : "light"];
+  const range = PALETTE[dark.matches ? "dark" : "light"];
   return range[Math.max(0, families.indexOf(family)) % range.length];
 }
 

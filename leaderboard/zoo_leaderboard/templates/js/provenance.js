@@ -33,7 +33,7 @@ function drawProvenance(host, track, row) {
   code.tabIndex = 0;
   code.setAttribute("role", "region");
   code.setAttribute("aria-label", "Config as JSON");
-  parts.push(section("Config, all of it", code, copier(text, "copy the config")));
+  parts.push(section("Config, all of it", code, copyButton(text, "copy the config")));
   host.replaceChildren(...parts);
 }
 
@@ -53,7 +53,7 @@ function listed(items) {
   return list;
 }
 
-function copier(text, title) {
+function copyButton(text, title) {
   return button(title, null, (event) => copy(text, event.currentTarget), "small");
 }
 
@@ -62,7 +62,7 @@ function typed(text) {
   code.tabIndex = 0;
   code.setAttribute("role", "region");
   code.setAttribute("aria-label", "Command");
-  made.append(code, copier(text, "copy"));
+  made.append(code, copyButton(text, "copy"));
   return made;
 }
 
@@ -77,8 +77,8 @@ function facts(row, track) {
     versions: [`Python ${each("python")}`, `torch ${each("torch")}`, ...Object.entries(run.plugins ?? {}).map(([name, version]) => `${name} ${version}`)].join(", "),
     device: `${each("device")}, ${each("precision")}${run.deterministic ? ", deterministic" : ""}`,
     kernel: row.kernel ?? "–",
-    data: `${data.name ?? "–"}, from ${data.source ?? "–"}, SHA-256 ${data.sha256 ?? run.missing?.["data.sha256"] ?? "not recorded"}`,
-    "config SHA-256": each("config_sha256"),
+    data: `${data.name ?? "–"} (${data.source ?? "no source told"})`,
+    checksum: data.sha256 ? `SHA-256 ${data.sha256}` : run.missing?.["data.sha256"] ?? "not recorded",
     "learning rate": missing(row.lr) ? "–" : digits(row.lr),
   };
   for (const [name, text] of Object.entries(pairs)) {
@@ -101,6 +101,7 @@ function seedColumns(track, row) {
     cell("seconds", "seconds", { text: (run) => run.seconds.toFixed(0) }),
     cell("started", "started", { className: "words", text: (run) => run.started.slice(0, 19) }),
     cell("commit", "commit", { className: "words", node: (run) => [element("code", (run.commit ?? "–").slice(0, 10)), run.dirty ? " + changes" : ""] }),
+    cell("config_sha256", "config", { className: "words", node: (run) => { const code = element("code", run.config_sha256.slice(0, 10)); code.title = `SHA-256 ${visible(run.config_sha256)}`; return code; } }),
     { key: "resumed", title: "resumed", value: (run) => run.resumed.length, text: (run) => (run.resumed.length ? `at step ${run.resumed.map((one) => one.step ?? JSON.stringify(one)).join(", ")}` : "no") },
   ];
 }
