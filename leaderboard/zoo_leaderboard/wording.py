@@ -77,3 +77,15 @@ def tags(track: "Track", row: "Row") -> list[str]:
         "uncommitted changes": any(record.env.dirty for record in row.records),
     }
     return [words for words, holds in said.items() if holds]
+
+
+def signed(value: float | None) -> str:
+    """A difference: three digits after its sign."""
+    return MISSING if value is None else f"{'-' if value < 0 else '+'}{digits(abs(value))}"
+
+
+def chances(p: float | None) -> str:
+    """A p; below a thousandth nothing finer is claimed."""
+    if p is None:
+        return MISSING
+    return "<.001" if p < 0.001 else f"{p:.3f}"
