@@ -5,5 +5,8 @@ import zoo
 
 @zoo.hookimpl
 def zoo_commands() -> dict[str, str]:
-    """Offer `zoo leaderboard`."""
-    return {"leaderboard": "zoo_leaderboard.command:leaderboard"}
+    """Offer `zoo leaderboard` and `zoo compare`."""
+    return {
+        "leaderboard": "zoo_leaderboard.command:leaderboard",
+        "compare": "zoo_leaderboard.compare_command:compare",
+    }
