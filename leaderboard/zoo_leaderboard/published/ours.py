@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from zoo_leaderboard.row import Row
     from zoo_leaderboard.track import Track
 
+MOST = 20
+"""Rows of ours beside one number; nobody reads more."""
 Shelf = dict[tuple[str, str], list[tuple["Track", "Row"]]]
 
 
@@ -30,10 +32,13 @@ def base(task: str) -> str:
 
 
 def beside(score: Score, here: Shelf) -> list[dict[str, Any]]:
-    """Every row of ours on the same task by the same mixer."""
+    """Rows of ours on the same task by the same mixer, comparable ones first, then by rank."""
     if score.mixer is None:
         return []
-    return [against(score, *one) for one in here.get((base(score.task), score.mixer), ())]
+    every = here.get((base(score.task), score.mixer), [])
+    unfit = {track.key: bool(mismatches(score, track)) for track, _ in every}
+    fair_first = sorted(every, key=lambda one: unfit[one[0].key])
+    return [against(score, *one) for one in fair_first[:MOST]]
 
 
 def against(score: Score, track: "Track", row: "Row") -> dict[str, Any]:
