@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-.PHONY: demo test check slow lock clean
+.PHONY: demo test slow readme lock clean
 
 demo: $(READY) ## train four mixers on ListOps and draw the leaderboard
 	$(BIN)/zoo run -m task=lra/listops mixer=attention,sliding,linear_attention,mamba budget=smoke
@@ -17,6 +17,9 @@ test: $(READY) ## lint, types and the tests that need no GPU and no patience
 
 slow: $(READY) ## the tests that take minutes
 	$(BIN)/pytest -n 2 -m "slow and not gpu"
+
+readme: $(READY) ## the README's table and figures, out of the committed records
+	$(BIN)/python leaderboard/readme.py
 
 lock: ## rewrite constraints.txt from what is installed
 	$(BIN)/pip freeze --exclude-editable > constraints.txt
