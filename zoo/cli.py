@@ -4,6 +4,7 @@ import io
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -58,7 +59,7 @@ def build(shelves: registry.Registry) -> Any:
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"], "obj": shelves},
     )
-    for function in (run, list_, check, sample, new, plugins, doctor):
+    for function in (run, profile, list_, check, sample, new, plugins, doctor):
         app.command(function.__name__.rstrip("_"))(function)
     folder = typer.Typer(no_args_is_help=True, help="Data sets: what there is, fetch, verify.")
     folder.command("list")(data_list)
@@ -87,6 +88,21 @@ def run(
     from zoo import commands
 
     return commands.run(context.obj, words, multirun=multirun, dry_run=dry_run)
+
+
+def profile(
+    context: typer.Context,
+    words: Annotated[list[str], typer.Argument(metavar="key=value...", show_default=False)],
+    multirun: Annotated[
+        bool, typer.Option("-m", "--multirun", help="Every combination of a=x,y values.")
+    ] = False,
+    as_json: Annotated[Path | None, typer.Option("--json", help="Also into this file.")] = None,
+    charts: Annotated[Path | None, typer.Option(help="SVG and PNG into this folder.")] = None,
+) -> int:
+    """Time, memory, state and FLOPs by length: zoo profile mixer=mamba length=256..65536."""
+    from zoo.profile.command import profile as measure
+
+    return tell(measure(context.obj, words, multirun=multirun, as_json=as_json, charts=charts))
 
 
 def list_(

@@ -1,21 +1,19 @@
 """What a model costs, measured on the model that was trained: FLOPs, latency, decoding, state."""
 
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from statistics import median, quantiles
 from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.benchmark import Timer
-from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
+from zoo import memory
 from zoo.build import layers
+from zoo.count import count
 from zoo.errors import Killed, ZooError
 from zoo.evaluate import precision_context
 from zoo.model import Backbone, state_bytes
@@ -39,12 +37,6 @@ DECODE: dict[Budget, tuple[int, ...]] = {
 }
 REPEATS = 9
 TIMED = 64  # decoding steps whose median is the latency
-MOVES = re.compile(
-    "(_to_copy|_unsafe_view|alias|arange|bitwise_|bernoulli_|cat|clone|constant_pad|copy_|detach|"
-    "embedding|empty|eq$|fill_|full|gather|ge$|gt$|index|le$|lift_fresh|logical_|lt$|masked_fill|"
-    "native_dropout|ne$|new_|ones|pad|repeat|scalar_tensor|stack|tril|triu|where|zero)"
-)
-"""Operators that move, make or compare numbers, and so owe no FLOPs."""
 
 
 def efficiency(
@@ -101,21 +93,6 @@ def example(model: Backbone, shape: tuple[int, ...]) -> Tensor:
     return torch.randint(model.embed.weight.shape[0], shape, device=device)
 
 
-class _Uncounted(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Names of the operators that do arithmetic and that torch's counter does not know."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.names: set[str] = set()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        packet = func._overloadpacket
-        name = packet.__name__
-        if packet not in flop_registry and not func.is_view and not MOVES.match(name):
-            self.names.add(name)
-        return func(*args, **(kwargs or {}))
-
-
 @torch.no_grad()
 def flops_per_token(plan: Plan) -> FlopsPart:
     """Of a forward pass at the task's length: by closed form, and by torch's counter.
@@ -126,12 +103,11 @@ def flops_per_token(plan: Plan) -> FlopsPart:
     with torch.device("meta"):
         model = plan.build().eval()
     inputs = example(model, (model.towers, length))
-    with _Uncounted() as uncounted, FlopCounterMode(display=False) as counter:
-        model(inputs)
+    counted = count(lambda: model(inputs))
     return FlopsPart(
         closed_form=model.flops_per_token(length),
-        counted=counter.get_total_flops() / inputs.shape[:2].numel(),
-        uncounted=sorted(uncounted.names),
+        counted=counted.flops / inputs.shape[:2].numel(),
+        uncounted=list(counted.uncounted),
     )
 
 
@@ -215,18 +191,10 @@ def peak_memory(device: str) -> Iterator[Peak]:
         yield peak
         return
     Peak.used = True
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # forget the old peak; getrusage never does
-    except OSError:
+    if not memory.forget_peak():
         peak.reason = "the peak of resident memory is only known on Linux"
         yield peak
         return
-    resident = _status("VmRSS")
+    resident = memory.resident()
     yield peak
-    peak.bytes = max(0, _status("VmHWM") - resident)
-
-
-def _status(field: str) -> int:
-    """Bytes, from /proc/self/status."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
+    peak.bytes = max(0, memory.peak() - resident)

@@ -11,7 +11,9 @@ Split = Literal["train", "valid", "test"]
 SLUG = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 RESERVED = {"con", "prn", "aux", "nul", *(f"{p}{i}" for p in ("com", "lpt") for i in range(1, 10))}
 
-COMMANDS = frozenset({"run", "list", "check", "sample", "new", "data", "plugins", "doctor"})
+COMMANDS = frozenset(
+    {"run", "profile", "list", "check", "sample", "new", "data", "plugins", "doctor"}
+)
 RESERVED_NAMES = COMMANDS | {"hybrid", "auto", "downloads"}
 """Words of the core's own, which no plugin can take."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 FLOORS = [
     {"errors", "identity"},
-    {"names", "record", "kernel", "flops"},
+    {"names", "record", "kernel", "flops", "count", "memory"},
     {"data", "position"},
     {"ops"},
     {"mixer"},

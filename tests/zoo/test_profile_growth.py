@@ -57,6 +57,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_says(p: float, overhead: fl
         (LENGTHS, [3.0] * 9, "no growth"),
         (LENGTHS, [5.0, 4.6, 5.3, 4.8, 5.1, 4.9, 5.2, 4.7, 5.0], "no growth"),
         (LENGTHS, [1 / n for n in LENGTHS], "no growth"),
+        (LENGTHS, [52, 0.4, 0.6, 1.6, 7, 3, 60, 4, 90], "scatter too much"),
     ],
 )
 def test_it_refuses_what_tells_no_exponent(
@@ -95,6 +96,11 @@ def test_a_claim_holds_where_growth_is_not_above_it(
 
 def test_a_claim_is_undecided_on_too_few_lengths() -> None:
     assert claim("l", [256, 512, 1024], [1.0, 4.0, 16.0]).verdict == "undecided"
+
+
+def test_what_does_not_grow_is_within_any_claim_and_what_scatters_is_not() -> None:
+    assert claim("l", LENGTHS, [3.0] * 9).verdict == "yes"
+    assert claim("l", LENGTHS, [52, 0.4, 0.6, 1.6, 7, 3, 60, 4, 90]).verdict == "undecided"
 
 
 def test_flops_are_judged_where_they_have_grown_most() -> None:

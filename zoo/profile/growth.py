@@ -15,6 +15,9 @@ EXPONENTS = (0.0, 4.0)
 FLAT = 1.05
 """What varies by less from its least to its largest does not grow, however quietly measured."""
 
+QUIET = 0.15
+"""What scatters by more than this share around one value may grow unseen."""
+
 
 @dataclass(frozen=True)
 class Growth:
@@ -64,7 +67,9 @@ def growth(lengths: Sequence[float], values: Sequence[float]) -> Growth | Refuse
     noise = max(least, len(n) * 1e-14)  # what was computed, not measured, fits to the last digit
     worse = (spread - noise) / 2 / (noise / free)
     if y.max() < FLAT * y.min() or worse < f_distribution.ppf(0.95, 2, free):
-        return Refused(f"no growth is seen from {n.min():g} to {n.max():g}")
+        flat = spread < len(n) * QUIET**2 or np.polyfit(x, target, 1)[0] <= 0
+        seen = "no growth is seen" if flat else "the values scatter too much"
+        return Refused(f"{seen} from {n.min():g} to {n.max():g}")
     allowed = noise * (1 + f_distribution.ppf(0.95, 1, free) / free)
     low, high = _interval(at, allowed, x, target)
     level = float(np.exp(np.mean(target - np.log(lost + (1 - lost) * np.exp(at * x)))))

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from zoo.errors import DataError
-from zoo.record import LARGEST, Part
+from zoo.record import LARGEST, Part, atomic_write
 
 SCHEMA = 1
 FILE = "profile.json"
@@ -131,3 +131,11 @@ def read(path: Path) -> Profile:
         return Profile.model_validate(content)
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise DataError(f"{path}: not a profile: {str(error).splitlines()[0]}") from error
+
+
+def write(profile: Profile, folder: Path) -> Path:
+    """`<folder>/profiles/<profile_id>/profile.json`, whole or not at all; returns its path."""
+    path = folder / "profiles" / profile.profile_id / FILE
+    content = profile.model_dump(mode="json")
+    atomic_write(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+    return path
