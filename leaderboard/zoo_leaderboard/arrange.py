@@ -9,7 +9,7 @@ from zoo.record import Record
 from zoo_leaderboard.label import deciding, labels
 from zoo_leaderboard.measured import headline
 from zoo_leaderboard.row import Row
-from zoo_leaderboard.sweep import merged, without_rate
+from zoo_leaderboard.sweep import merged, rate, without_rate
 from zoo_leaderboard.track import Track, TrackKey
 
 DEEPEST = 50
@@ -79,7 +79,7 @@ def rows(cells: Sequence[list[Record]]) -> tuple[Row, ...]:
         part
         for cell in cells
         for same in by_kernel(cell)
-        for part in merged([newest(rate) for rate in by_rate(same)])
+        for part in merged([newest(group) for group in by_rate(same)])
     ]
     names = labels([part.shown[0] for part in parts], [bool(part.rates) for part in parts])
     return tuple(
@@ -90,9 +90,9 @@ def rows(cells: Sequence[list[Record]]) -> tuple[Row, ...]:
 
 def by_rate(records: Iterable[Record]) -> list[list[Record]]:
     """Apart by the learning rate, which is all that the records of one cell may differ in."""
-    rates: dict[object, list[Record]] = {}
+    rates: dict[float | None, list[Record]] = {}
     for record in records:
-        rates.setdefault(record.config.get("lr"), []).append(record)
+        rates.setdefault(rate(record.config), []).append(record)
     return list(rates.values())
 
 

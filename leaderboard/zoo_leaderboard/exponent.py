@@ -8,16 +8,25 @@ from zoo_leaderboard.row import Row
 if TYPE_CHECKING:
     from zoo.profile.growth import Growth
 
+LEAST = 5
+"""Lengths that a fit takes; asked here so that a board without them need not import the fit."""
+
 
 def exponents(rows: Iterable[Row]) -> "dict[Row, Growth]":
     """The fit of every row that has one; few lengths or no growth give none."""
-    from zoo.profile.growth import LEAST_POINTS, Growth, growth
-
-    found = {}
+    groups: dict[tuple[int, ...], list[Row]] = {}
     for row in rows:
-        times = row.forward_ms
-        if len(times) >= LEAST_POINTS:
-            fit = growth(list(times), list(times.values()))
-            if isinstance(fit, Growth):
-                found[row] = fit
-    return found
+        if len(row.forward_ms) >= LEAST:
+            groups.setdefault(tuple(row.forward_ms), []).append(row)
+    if not groups:
+        return {}
+    from zoo.profile.growth import Growth, many
+
+    return {
+        row: fit
+        for lengths, same in groups.items()
+        for row, fit in zip(
+            same, many(lengths, [list(row.forward_ms.values()) for row in same]), strict=True
+        )
+        if isinstance(fit, Growth)
+    }
