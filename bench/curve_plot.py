@@ -8,7 +8,8 @@ from pathlib import Path
 
 import vl_convert
 
-from zoo_leaderboard.curve import chart
+from zoo_leaderboard.charts.line import length
+from zoo_leaderboard.document import document
 from zoo_leaderboard.read import board
 
 
@@ -19,8 +20,9 @@ def main() -> None:
     parser.add_argument("svg", type=Path)
     parser.add_argument("--task", required=True)
     asked = parser.parse_args()
-    (track,) = [t for t in board(asked.records).tracks if t.key.task == asked.task]
-    made = chart(track)
+    whole = document(board(asked.records))
+    (track,) = [one for one in whole["tracks"] if one["task"] == asked.task]
+    made = length(whole, track)
     if made is None:
         parser.error(f"the records of {asked.task} hold no curve")
     config = {"font": "sans-serif", "view": {"stroke": None}}

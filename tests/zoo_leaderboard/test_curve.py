@@ -7,8 +7,8 @@ import pytest
 import vl_convert
 from rich.console import Console
 
-from zoo_leaderboard.curve import COLOURS, chart
-from zoo_leaderboard.export import document
+from zoo_leaderboard.charts.line import MOST, length
+from zoo_leaderboard.document import document
 from zoo_leaderboard.read import board
 from zoo_leaderboard.terminal import show
 
@@ -50,7 +50,8 @@ def test_seeds_tested_at_other_lengths_share_what_they_share(put: Any, runs: Any
     put(0.9, seed=1, curve={16: 0.6, 64: 0.5})
     (track,) = board(runs).tracks
     assert {n: one.mean for n, one in track.rows[0].curve.items()} == {16: pytest.approx(0.7)}
-    assert chart(track) is None  # one length is no curve
+    whole = document(board(runs))
+    assert length(whole, whole["tracks"][0]) is None  # one length is no curve
 
 
 def test_the_terminal_says_which_lengths_were_never_seen(tracks: Any, runs: Any) -> None:
@@ -83,24 +84,26 @@ def test_json_holds_the_curve(runs: Any, tracks: Any) -> None:
     assert last["low"] < last["mean"] < last["high"]
 
 
-def test_the_chart_has_a_line_a_row_and_a_rule_where_training_ends(tracks: Any) -> None:
-    made = chart(tracks[0])
+def test_the_chart_has_a_line_a_row_and_a_rule_where_training_ends(tracks: Any, runs: Any) -> None:
+    whole = document(board(runs))
+    made = length(whole, whole["tracks"][0])
     assert made is not None
-    assert len(made["data"]["values"]) == 5
+    assert len(made["datasets"]["points"]) == 5
     svg = vl_convert.vegalite_to_svg(made)
     for text in ("trained to here", "chance", "attention position=rope"):
         assert f">{text}<" in svg  # written, the last one in the legend
 
 
-def test_more_rows_than_colours_are_told_apart_by_dashes(put: Any, runs: Any) -> None:
-    for i in range(len(COLOURS) + 1):
+def test_as_many_rows_as_are_drawn_are_told_apart_by_colour_and_dash(put: Any, runs: Any) -> None:
+    for i in range(MOST + 1):
         put(0.5, mixer=f"m{i}", curve=FAR)
-    made = chart(board(runs).tracks[0])
+    whole = document(board(runs))
+    made = length(whole, whole["tracks"][0])
     assert made is not None
-    encoding = made["layer"][1]["encoding"]
+    encoding = made["layer"][-1]["encoding"]
     looks = zip(
         encoding["color"]["scale"]["range"],
         map(tuple, encoding["strokeDash"]["scale"]["range"]),
         strict=True,
     )
-    assert len(set(looks)) == len(COLOURS) + 1
+    assert len(set(looks)) == MOST

@@ -66,7 +66,7 @@ def drawn(document: Spec) -> Iterator[tuple[str, Spec]]:
             yield safe(f"published-{task}-{metric}"), framed(spec, title, "")
     for group in document["profiles"]:
         for name, spec in profiled(group):
-            yield safe(f"profile-{group['group']}-{name}"), spec
+            yield safe(f"{group['group']}-{name}"), spec
 
 
 def heading(track: Spec) -> str:

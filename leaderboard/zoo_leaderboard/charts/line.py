@@ -26,7 +26,7 @@ def shape(points: bool) -> Spec:
     if points:
         line["point"] = {"size": 45, "filled": True}
     layer: list[Spec] = [
-        *rule("trained", "x", {"y": 8, "dx": 5}),
+        *rule("trained", "x", {"y": -7, "dx": -4}),
         *rule("chance", "y", {"x": 4, "dy": -7}),
         {"data": {"name": "points"}, "mark": {"type": "area", "opacity": 0.12}, "encoding": band},
         {
@@ -91,7 +91,7 @@ def training(document: Spec, track: Spec, key: str, value: str, title: str) -> S
     rows = best(track, key)
     if not rows:
         return None
-    x = {"title": "step", "axis": {"format": "~s", "grid": False}}
+    x = {"title": "step", "axis": {"format": ",", "grid": False, "labelOverlap": True}}
     define = {"x": x, "y": {"title": title}, **looks(document, rows)}
     return fill(shape(points=False), define, {"points": points(rows, key, "step", value)})
 

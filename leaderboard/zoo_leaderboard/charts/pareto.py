@@ -23,7 +23,7 @@ def shape() -> Spec:
     ring = {"type": "point", "size": 260, "strokeWidth": 2, "color": use("ink")}
     layer: list[Spec] = [
         *rule("chance_y", "y", {"x": 4, "dy": -7}),
-        *rule("chance_x", "x", {"y": 8, "dx": 5}),
+        *rule("chance_x", "x", {"y": -7, "dx": -4}),
         {
             **wanted("datum.front"),
             "mark": {**step, "color": use("soft")},
@@ -67,7 +67,7 @@ def shape() -> Spec:
             {
                 **wanted("datum.shown"),
                 "mark": {**text, "color": use("ink"), **edge},
-                "encoding": {"x": x, "y": y, "text": {"field": "label"}},
+                "encoding": {"x": x, "y": y, "text": {"field": "name"}},
             }
             for edge in (halo, {})
         ),
@@ -124,13 +124,34 @@ def points(document: Spec, track: Spec, x: str, y: str, logs: tuple[bool, bool])
     signs = [-1 if known[key]["less"] else 1 for key in (x, y)]
     kept = set(front([(signs[0] * row[x], signs[1] * row[y]) for row in rows]))
     found = []
+    names = shortened([row["label"] for row in rows])
     for i, row in enumerate(rows):
         (xlow, xhigh), (ylow, yhigh) = (bounds(row, key) for key in (x, y))
         values = {"x": row[x], "y": row[y], "xlow": xlow, "xhigh": xhigh, "ylow": ylow}
         marks = {"yhigh": yhigh, "front": i in kept, "picked": False, "shown": False}
         at = {"align": "left", "dx": 0, "dy": 0}
-        found.append({"label": row["label"], "family": row["family"], **values, **marks, **at})
+        found.append(
+            {
+                "label": row["label"],
+                "name": names[i],
+                "family": row["family"],
+                **values,
+                **marks,
+                **at,
+            }
+        )
     return found
+
+
+def shortened(labels: list[str]) -> list[str]:
+    """Without the words that all of them begin with; none is left empty."""
+    words = [label.split(" ") for label in labels]
+    same = 0
+    while len(words) > 1 and all(
+        same < len(one) - 1 and one[same] == words[0][same] for one in words
+    ):
+        same += 1
+    return [" ".join(one[same:]) for one in words]
 
 
 def fits(value: float | None, log: bool) -> bool:

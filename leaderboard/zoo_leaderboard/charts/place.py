@@ -4,7 +4,7 @@ from math import log10
 
 from zoo_leaderboard.charts.theme import Spec
 
-WIDTH = 150
+WIDTH = 170
 """No name takes more room than this, in pixels."""
 CROWD = 60
 """With more points than this only those on the front are named."""
@@ -51,7 +51,7 @@ def place(
         point, spot = points[i], spots[i]
         if len(points) > CROWD and not point["front"]:
             continue
-        wide = min(WIDTH, LETTER * len(point["label"]))
+        wide = min(WIDTH, LETTER * len(point["name"]))
         flip = 1 if point["front"] == up else -1
         for align, dx, away in PLACES:
             box = around(spot, wide, align, dx, flip * away)

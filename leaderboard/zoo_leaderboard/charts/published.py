@@ -12,7 +12,7 @@ def shape() -> Spec:
     whisker = {"type": "rule", "strokeWidth": 1.5, "opacity": 0.6}
     ends = {"x": use("x", field="low"), "x2": {"field": "high"}, "y": y}
     point = {"type": "point", "size": 80, "opacity": 1, "tooltip": {"content": "data"}}
-    sure = {"condition": {"test": "datum.comparable", "value": 1}, "value": 0.45}
+    sure = {"condition": {"test": "datum.comparable", "value": 1}, "value": 0.55}
     spread = [{"filter": "isValid(datum.low)"}]
     layer: list[Spec] = [
         {
@@ -24,7 +24,7 @@ def shape() -> Spec:
         {
             "data": {"name": "ours"},
             "transform": spread,
-            "mark": {**whisker, "strokeWidth": 3},
+            "mark": {**whisker, "strokeWidth": 3, "opacity": 0.35},
             "encoding": {**ends, "color": use("color")},
         },
         {
@@ -34,7 +34,7 @@ def shape() -> Spec:
         },
         {
             "data": {"name": "ours"},
-            "mark": {**point, "filled": True, "shape": "diamond", "size": 110},
+            "mark": {**point, "filled": True, "shape": "diamond", "size": 120, "strokeWidth": 1.5},
             "encoding": {"x": x, "y": y, "color": use("color"), "fillOpacity": sure},
         },
     ]
@@ -63,9 +63,9 @@ def shape() -> Spec:
 
 
 def tasks(document: Spec) -> list[tuple[str, str]]:
-    """Every task and metric with a published value, in the order of the data."""
+    """Every task and metric that ours stand beside, in the order of the data; the page has all."""
     rows = document["published"].get("rows", ())
-    return list(dict.fromkeys((row["task"], row["metric"]) for row in rows))
+    return list(dict.fromkeys((row["task"], row["metric"]) for row in rows if row["ours"]))
 
 
 def chart(document: Spec, task: str, metric: str) -> Spec | None:

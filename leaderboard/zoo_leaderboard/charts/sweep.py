@@ -69,8 +69,10 @@ def sweep(document: Spec, track: Spec) -> Spec | None:
         for one in row["sweep"]
         if one["valid"] is not None and one["lr"] > 0
     ]
+    rates = sorted({one["x"] for one in points})
+    axis = {"values": rates, "format": "~g", "grid": False, "labelOverlap": True}
     title = {"title": f"{track['headline']} on validation"}
-    define = {"y": title, **looks(document, rows)}
+    define = {"x": {"axis": axis}, "y": title, **looks(document, rows)}
     windows = [found for row in rows for found in window(row)]
     return fill(shape(), define, {"points": points, "windows": windows})
 

@@ -41,7 +41,7 @@ function lengthSpec(track, rows) {
 }
 
 function trainingSpec(track, rows, key, value, title) {
-  const x = { title: "step", axis: { format: "~s", grid: false, tickCount: narrow.matches ? 4 : 8 } };
+  const x = { title: "step", axis: { format: ",", grid: false, labelOverlap: true, tickCount: narrow.matches ? 4 : 8 } };
   const chance = key === "validated" ? chanceRule(track) : [];
   return filled("training", { x, y: { title }, ...looksOf(rows) }, { points: bands(rows, key, "step", value), chance });
 }
@@ -58,7 +58,9 @@ function goodWindow(row) {
 
 function sweepSpec(track, rows) {
   const points = rows.flatMap((row) => row.sweep.filter((one) => !missing(one.valid) && one.lr > 0).map(({ lr, valid, chosen, good, seeds_ok, seeds_planned }) => ({ label: row.label, x: lr, y: valid, chosen, good, seeds_ok, seeds_planned })));
-  return filled("sweep", { y: { title: `${track.headline} on validation` }, ...looksOf(rows) }, { points, windows: rows.flatMap(goodWindow) });
+  const rates = [...new Set(points.map((one) => one.x))].sort((a, b) => a - b);
+  const x = { axis: { values: rates, format: "~g", grid: false, labelOverlap: true } };
+  return filled("sweep", { x, y: { title: `${track.headline} on validation` }, ...looksOf(rows) }, { points, windows: rows.flatMap(goodWindow) });
 }
 
 const COURSES = [
@@ -66,7 +68,7 @@ const COURSES = [
     words: (track) => `Mean over seeds with its 95 % interval.${missing(track.trained_to) ? "" : ` Training shows lengths up to ${track.trained_to}; beyond it is extrapolation.`}${publishedCurves(track, 0, Infinity).length ? " Hollow and dashed: published curves of the task, not made here." : ""}` },
   { key: "losses", title: "Training loss", spec: (track, rows) => trainingSpec(track, rows, "losses", "loss", "training loss"), across: "step", words: () => "Mean over seeds; the band goes from the least to the greatest." },
   { key: "validated", title: "Score while training", spec: (track, rows) => trainingSpec(track, rows, "validated", "mean", `${track.headline} on validation`), across: "step", words: () => "On the validation split; mean over seeds, from the least to the greatest." },
-  { key: "sweep", title: "Learning rates", spec: sweepSpec, across: "learning rate", words: () => "Ringed: the rate chosen, on validation alone. Shaded: the rates around it within 95 % of its score." },
+  { key: "sweep", title: "Learning rates", spec: sweepSpec, across: "learning rate", words: () => "Ringed: the rate chosen, on validation alone. Shaded: the rates around it that score within 5 % of it." },
 ];
 
 const courseWords = (across) => (datum) => {

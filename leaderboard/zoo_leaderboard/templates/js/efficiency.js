@@ -14,17 +14,22 @@ const costText = (field, value) => (COSTS[field]?.[1] === "%" && !missing(value)
 // A chart made beforehand for a light page takes this page's colours: a family's where it has one.
 function recoloured(spec, group) {
   const families = new Map(group.rows.flatMap((row) => [[row.family, row.family], [row.label, row.family], [row.mixer, row.family]]));
+  const soft = getComputedStyle(document.body).getPropertyValue("--soft").trim();
   const visit = (value) => {
     if (Array.isArray(value)) return value.map(visit);
     if (typeof value === "string" && dark.matches) return PALETTE.dark[PALETTE.light.indexOf(value.toLowerCase())] ?? value;
     if (typeof value !== "object" || value === null) return value;
     const made = Object.fromEntries(Object.entries(value).map(([key, one]) => [key, key === "values" || key === "datasets" ? one : visit(one)]));
+    if (made.strokeDash?.legend === null) delete made.strokeDash.legend; // one legend for dashes and shapes
+    if (made.legend?.orient) made.legend = { ...made.legend, symbolOpacity: 1, orient: "bottom", columns: narrow.matches ? 1 : 3 };
+    if (made.shape?.legend) made.shape.legend = { ...made.shape.legend, symbolFillColor: soft, symbolStrokeColor: soft };
+    if (made.field === "length" && made.axis) made.axis.format = "d";
     const scale = made.color?.scale;
     if (scale?.domain?.every?.((name) => families.has(name))) scale.range = scale.domain.map((name) => colour(families.get(name)));
     return made;
   };
   const { config, width, height, background, padding, title, ...rest } = visit(structuredClone(spec));
-  return { ...rest, height: narrow.matches ? 300 : 360 };
+  return { ...rest, height: narrow.matches ? 320 : 400 };
 }
 
 function profileWords(datum) {
@@ -50,7 +55,8 @@ function claimNode(claim) {
 const nameColumn = { key: "label", title: "mixer", head: true, className: "name", best: "ascending", value: (row) => row.label, node: (row) => [named(row.label), element("small", [row.family, row.kernel].filter(Boolean).join(" · "))] };
 
 function drawGrowth(host, group) {
-  const fields = [...new Set(group.rows.flatMap((row) => Object.keys(row.fits ?? {})))], claims = [...new Set(group.rows.flatMap((row) => Object.keys(row.claims ?? {})))];
+  const measured = (field) => group.rows.some((row) => row.points.some((point) => !missing(point[field])));
+  const fields = [...new Set(group.rows.flatMap((row) => Object.keys(row.fits ?? {})))].filter(measured), claims = [...new Set(group.rows.flatMap((row) => Object.keys(row.claims ?? {})))];
   const list = [
     nameColumn,
     { key: "complexity", title: "claimed", className: "name", best: "ascending", value: (row) => row.complexity, node: (row) => (missing(row.complexity) ? element("span", "nothing", "absent") : [element("span", `O(${row.complexity.replaceAll("l^2", "n²").replaceAll("sqrt l", "√n").replace(/\bl\b/g, "n")})`)]) },
@@ -117,7 +123,7 @@ function drawCrossovers(host, group) {
     { key: "field", title: "cost", head: true, className: "name", best: "ascending", value: (row) => costTitle(row.field), node: (row) => [named(costTitle(row.field))] },
     { key: "a", title: "one", className: "name", best: "ascending", value: (row) => row.a, node: (row) => [named(row.a)] },
     { key: "b", title: "other", className: "name", best: "ascending", value: (row) => row.b, node: (row) => [named(row.b)] },
-    { key: "length", title: "at length", best: "ascending", value: (row) => row.length, text: (row) => (missing(row.length) ? "none in range" : figures(row.length)) },
+    { key: "length", title: "at length", best: "ascending", value: (row) => row.length, text: (row) => (missing(row.length) ? "none in range" : Math.round(row.length).toLocaleString("en")) },
     { key: "text", title: "in words", className: "name text", node: (row) => [named(row.text)] },
   ];
   table(partOf(host, "rows", () => element("div")), list, rows, { label: "Crossover lengths", className: "crossovers" });
@@ -128,9 +134,10 @@ function drawProfileCharts(host, group) {
   for (const [name, spec] of Object.entries(made)) {
     const figure = partOf(host, name, () => {
       const one = element("figure", undefined, "course");
-      one.append(element("h3", CHARTS[name] ?? name), element("div", undefined, "drawing"));
+      one.append(element("h3", CHARTS[name] ?? name), element("div", undefined, "drawing"), element("figcaption"));
       return one;
     });
+    figure.querySelector("figcaption").textContent = [spec.title?.subtitle ?? []].flat().slice(1).join(" "); // the formulas
     embed(figure.querySelector(".drawing"), recoloured(spec, group), `${CHARTS[name] ?? name} against length for ${group.rows.map((row) => row.label).join(", ")}; the tables below hold the same figures`, { tip: profileWords });
   }
   for (const child of host.children) child.hidden = !(child.dataset.part in made);
@@ -155,7 +162,7 @@ views.efficiency = {
     select.value = group.group;
     const head = partOf(host, "head", () => element("div")), title = element("h2");
     title.append(named(group.task ? `${group.subject} of ${group.task}` : `One ${group.subject}, no task`));
-    const rate = (value, unit) => (missing(value) ? null : `${figures(value)}${unit}`);
+    const rate = (value, unit) => (missing(value) ? null : figures(value, unit));
     head.replaceChildren(title, conditionsOf([
       ["device", group.device], ["precision", group.precision], ["width", group.dim], ["depth", group.depth], ["batch", group.batch], ["direction", group.direction], ["torch", group.torch],
       ["threads", group.threads], ["matmul peak", rate(group.matmul_flops, "FLOP/s")], ["bandwidth", rate(group.bandwidth, "B/s")],

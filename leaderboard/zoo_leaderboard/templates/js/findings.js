@@ -28,15 +28,7 @@ function cite(id) {
 }
 
 function copier(text, name) {
-  const made = button("copy", null, async () => {
-    try {
-      await navigator.clipboard.writeText(text);
-      made.textContent = "copied";
-    } catch {
-      made.textContent = "select and copy"; // a page opened from a file may not reach the clipboard
-    }
-    setTimeout(() => (made.textContent = "copy"), 2000);
-  }, "small");
+  const made = copyButton(text, "copy");
   made.setAttribute("aria-label", `Copy: ${name}`);
   return made;
 }
@@ -46,11 +38,14 @@ const spanOf = (low, high) => (missing(low) || missing(high) ? "–" : `${score(
 function evidenceTable(host, finding) {
   const where = (one) => tracks.get(one.track), titled = (one) => (where(one) ? [where(one).task, where(one).protocol, where(one).budget].join(" · ") : one.track);
   const pValue = (p) => (missing(p) ? "–" : p < 0.001 ? p.toExponential(1) : p.toFixed(3));
+  const under = (text) => {
+    const small = element("small");
+    small.append(named(text));
+    return small;
+  };
   const counts = (one) => [one.n_a, one.n_b].filter((n) => !missing(n)).join(" and ");
   const list = [
-    { key: "track", title: "track", head: true, className: "name", best: "ascending", value: titled, node: (one) => [named(titled(one))] },
-    { key: "a", title: "a", className: "name", node: (one) => [named(one.a ?? "–")] },
-    { key: "b", title: "against", className: "name", node: (one) => [named(one.b ?? "–")] },
+    { key: "pair", title: "what against what", small: "on which track", head: true, className: "name text", best: "ascending", value: titled, node: (one) => [named([one.a, one.b].filter(Boolean).join(" − ")), under(titled(one))] },
     { key: "difference", title: "difference", best: "descending", value: (one) => one.difference, text: (one) => score(one.difference) },
     { key: "interval", title: "95 %", text: (one) => spanOf(one.low, one.high) },
     { key: "p", title: "p", best: "ascending", value: (one) => one.p, text: (one) => pValue(one.p) },

@@ -1,5 +1,5 @@
 // Any two axes against each other, with the front, the intervals and what others published.
-const WIDEST = 150, CROWD = 60; // pixels of a name; more points than this, and only the front is named
+const WIDEST = 170, CROWD = 60; // pixels of a name; more points than this, and only the front is named
 const PLACES = [
   ["left", 8, -10], ["right", -8, -10], ["center", 0, -16], ["left", 9, 0],
   ["left", 8, 10], ["right", -9, 0], ["right", -8, 10], ["center", 0, 16],
@@ -40,14 +40,23 @@ const fits = (value, log) => !missing(value) && (!log || value > 0);
 function pointsOf(track, rows, x, y) {
   const able = rows.filter((row) => fits(row[x.key], state.log) && fits(row[y.key], state.logy));
   const kept = frontOf(able, x, y);
-  return able.map((row) => {
+  const names = shortened(able.map((row) => row.label));
+  return able.map((row, i) => {
     const [xlow, xhigh] = ends(row, x.key), [ylow, yhigh] = ends(row, y.key);
     return {
-      label: row.label, family: row.family, x: row[x.key], y: row[y.key],
+      label: row.label, name: names[i], family: row.family, x: row[x.key], y: row[y.key],
       xlow: fits(xlow, state.log) ? xlow : null, xhigh, ylow: fits(ylow, state.logy) ? ylow : null, yhigh,
       front: kept.has(row), picked: state.picked.includes(row.label), shown: false, align: "left", dx: 0, dy: 0,
     };
   });
+}
+
+// Without the words that all of them begin with; none is left empty.
+function shortened(labels) {
+  const words = labels.map((label) => label.split(" "));
+  let same = 0;
+  while (words.length > 1 && words.every((one) => same < one.length - 1 && one[same] === words[0][same])) same += 1;
+  return words.map((one) => one.slice(same).join(" "));
 }
 
 // Values from papers at our row's cost: what others scored with the mixer that costs this here.
@@ -76,7 +85,7 @@ function paretoSpec(track, points, hollow, x, y, near) {
   const axis = (one, log, up) => ({
     title: titleOf(one, track, up),
     axis: { format: one.unit === "ms" || one.key === "mean" ? "~g" : "~s", grid: up, labelOverlap: true, tickCount: up ? 6 : narrow.matches ? 4 : 8 },
-    scale: { type: log ? "log" : "linear", ...(log ? {} : { zero: false }), nice: false, padding: up ? 14 : narrow.matches ? 24 : 44 },
+    scale: { type: log ? "log" : "linear", ...(log ? {} : { zero: false }), nice: false, padding: up ? 20 : narrow.matches ? 24 : 44 },
   });
   const define = { x: axis(x, state.log, false), y: axis(y, state.logy, true), step: x.less ? "step-after" : "step-before" };
   if (low === high) define.y.scale.domain = state.logy ? [low / 2, low * 2] : [low - room, low + room];
@@ -106,7 +115,7 @@ function placeNames(points, view, up) {
   const first = (one) => one.picked * 2 + one.front;
   const order = points.map((_, i) => i).filter((i) => points.length <= CROWD || first(points[i])).sort((a, b) => first(points[b]) - first(points[a]));
   for (const i of order) {
-    const [px, py] = spots[i], wide = Math.min(WIDEST, pen.measureText(points[i].label).width);
+    const [px, py] = spots[i], wide = Math.min(WIDEST, pen.measureText(points[i].name).width);
     for (const [align, dx, away] of PLACES) {
       const dy = (points[i].front === up ? 1 : -1) * away;
       const left = px + dx - wide * { left: 0, center: 0.5, right: 1 }[align];

@@ -87,11 +87,23 @@ function publishedColumns() {
   ];
 }
 
+// Long tables that few look for stand folded; on paper everything is open.
+function folded(host, title) {
+  partOf(host, "title", () => {
+    const made = element("summary");
+    made.append(element("h2", title));
+    return made;
+  });
+}
+
+addEventListener("beforeprint", () => document.querySelectorAll(".view details").forEach((one) => (one.open = true)));
+
 function drawAverages(host) {
   const rows = board.published.averages ?? [];
   host.hidden = !rows.length;
   if (!rows.length) return;
-  partOf(host, "title", () => element("h2", "Averages, worked out again"));
+  const wrong = rows.filter((row) => row.misprint).length;
+  folded(host, `Averages worked out again: ${rows.length}, of which ${wrong} ${wrong === 1 ? "is a misprint" : "are misprints"}`);
   const list = [
     { key: "model", title: "model", head: true, className: "name", best: "ascending", value: (row) => row.model, node: (row) => [named(row.model), ...(row.misprint ? [" ", element("span", "misprint", "tag")] : []), ...(row.invalid ? [" ", element("span", "invalid", "tag")] : [])] },
     { key: "name", title: "average", className: "name", best: "ascending", value: (row) => row.name, node: (row) => [named(row.name)] },
@@ -111,7 +123,7 @@ function drawPublishedCosts(host) {
   const rows = board.published.costs ?? [];
   host.hidden = !rows.length;
   if (!rows.length) return;
-  partOf(host, "title", () => element("h2", "Costs as published"));
+  folded(host, `Costs as published: ${rows.length}`);
   const word = (key) => ({ key, title: key, className: "name", best: "ascending", value: (row) => String(row[key] ?? ""), node: (row) => [named(String(row[key] ?? "–"))] });
   const list = [
     { ...word("model"), head: true }, word("quantity"),
@@ -128,7 +140,7 @@ function drawPublishedCurves(host) {
   const every = board.published.curves ?? [], lengths = [...new Set(every.flatMap((one) => one.points.map((at) => at.length)))].sort((a, b) => a - b);
   host.hidden = !every.length;
   if (!every.length) return;
-  partOf(host, "title", () => element("h2", "Scores by length as published"));
+  folded(host, `Scores by length as published: ${every.length}`);
   const at = (row, length) => row.points.find((one) => one.length === length);
   const list = [
     { key: "model", title: "model", head: true, className: "name", best: "ascending", value: (row) => row.model, node: (row) => [named(row.model), element("small", [row.task, row.trained_to ? `trained at ${row.trained_to}` : ""].filter(Boolean).join(", "))] },
@@ -163,17 +175,17 @@ views.published = {
     select.value = wanted;
     const figure = partOf(host, "figure", () => {
       const made = element("figure", undefined, "dots");
-      made.append(element("h3"), element("div", undefined, "drawing"), element("figcaption"));
+      made.append(element("h2"), element("div", undefined, "drawing"), element("figcaption"));
       return made;
     });
     const spec = dotSpec(rows);
     figure.hidden = !spec;
-    figure.querySelector("h3").replaceChildren(named(`${task} · ${metric}`));
+    figure.querySelector("h2").replaceChildren(named(`${task} · ${metric}`));
     figure.querySelector("figcaption").textContent = "Hollow: as published, with the printed spread. Filled: ours of the same mixer, with the 95 % interval over seeds; pale where protocol, budget or task differ, so that the two may not be compared.";
     if (spec) embed(figure.querySelector(".drawing"), spec, `${task}: published ${metric} beside ours; the table below holds the same figures`, { tip: dotWords(rows) });
     table(partOf(host, "rows", () => element("div")), publishedColumns(), rows, { label: `Published scores of ${task}`, className: "published", sort: "-value" });
     for (const [name, draw] of [["averages", drawAverages], ["curves", drawPublishedCurves], ["costs", drawPublishedCosts]]) {
-      draw(partOf(host, name, () => element("section")));
+      draw(partOf(host, name, () => element("details", undefined, "fold")));
     }
   },
 };
