@@ -137,7 +137,7 @@ def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     keys = EQUAL if a.get("match") else (*EQUAL, "dim")
     found = [key for key in keys if a.get(key) != b.get(key)]
     # Two causal layers, one each way, see both ways as well.
-    sees = [one.get("direction", "").replace("wrapped", "bidirectional") for one in (a, b)]
+    sees = [str(one.get("direction")).replace("wrapped", "bidirectional") for one in (a, b)]
     return found if sees[0] == sees[1] else [*found, "direction"]
 
 
@@ -166,7 +166,10 @@ def length_of(test: Test, track: "Track") -> int | None:
         return track.length(next(c for c in COLUMNS if c.key == quantity.name))
     if track.trained_to is None or quantity.times is None:
         return None
-    return round(quantity.times * track.trained_to)
+    try:
+        return round(quantity.times * track.trained_to)
+    except OverflowError:  # a hostile record's integer of 400 digits
+        return None
 
 
 def learned(test: Test, track: "Track", row: "Row") -> bool:
