@@ -151,6 +151,28 @@ def test_seeds_that_all_agree_show_no_spread(make: Put) -> None:
     assert "show no spread" in found["reason"]
 
 
+def test_rows_are_named_by_family_and_options_too(make: Put) -> None:
+    here = placed(
+        seeds(make, "attention", [0.59, 0.7, 0.81], family="attention", options={"heads": 4}),
+        seeds(make, "mamba", [0.4, 0.5, 0.6], options={"state": 16}),
+        seeds(make, "mamba", [0.8, 0.95, 0.99], options={"state": 64}),
+    )
+    small = {"family": ["ssm"], "options": {"state": 16}}
+    found = evaluate(claim(a={"family": ["attention"]}, b=small), here)
+    assert found["verdict"] == "supported"
+    assert len(found["evidence"]) == 1
+    none = claim(b={"mixer": ["mamba"], "options": {"stat": 16}})
+    assert "no run of mamba stat=16" in evaluate(none, here)["reason"]
+
+
+def test_too_many_rows_are_not_judged(make: Put) -> None:
+    one = seeds(make, "attention", [0.59, 0.7, 0.81])
+    many = [seeds(make, "mamba", [0.4, 0.5, 0.6], options={"state": n}) for n in range(101)]
+    found = evaluate(claim(), placed(one, *many))
+    assert (found["verdict"], found["evidence"]) == ("not enough runs", [])
+    assert "1 times 101 rows fit" in found["reason"]
+
+
 def test_mixed_evidence_is_called_mixed(make: Put) -> None:
     up, down = [0.59, 0.7, 0.81], [0.4, 0.5, 0.6]
     both = placed(

@@ -78,6 +78,12 @@ def test_there_are_claims_enough_and_their_file_is_the_one_that_is_read() -> Non
     assert len(findings()) == text.count("[[finding]]") >= 12
 
 
+def test_the_example_of_the_docs_is_a_claim_of_the_file() -> None:
+    text = (RECORDS.parents[1] / "docs" / "findings.md").read_text()
+    (one,) = parse(text.partition("```toml\n")[2].partition("```")[0])
+    assert one in findings()
+
+
 def one_by_one(words: list[str]) -> list[list[str]]:
     """The words with the first value of each sweep, and with every other value in its turn."""
     split = [(key, values.split(",")) for key, _, values in (w.partition("=") for w in words)]

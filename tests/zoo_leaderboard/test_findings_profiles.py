@@ -79,6 +79,7 @@ def test_what_is_counted_needs_no_interval() -> None:
         ({"dim": 128}, "no session yet"),
         ({"direction": "bidirectional"}, "no session yet"),
         ({"machine": MACHINE.model_copy(update={"device": "gpu"})}, "no session yet"),
+        ({"kernel": "reference"}, "no session yet"),
         ({"points": [point(512, 1.0)]}, "no length from 1024 on"),
         ({"points": [point(1024, 1.0, n=4)]}, "fewer than 5 repeats"),
     ],

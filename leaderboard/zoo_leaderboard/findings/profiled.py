@@ -40,9 +40,10 @@ def together(a: Profile, b: Profile) -> bool:
 
 
 def matches(profile: Profile, wanted: Rows) -> bool:
-    """Whether it fits every filter."""
+    """Whether it fits every filter; a reference kernel, which is not made to be fast, fits none."""
     return (
-        (not wanted.mixer or profile.mixer in wanted.mixer)
+        (profile.kernel != "reference" or "kernel" in wanted.options)
+        and (not wanted.mixer or profile.mixer in wanted.mixer)
         and (not wanted.family or profile.family in wanted.family)
         and (not wanted.position or profile.position in wanted.position)
         and fits(profile.options, wanted.options)
