@@ -87,9 +87,9 @@ class Cell:
         if len(past) < (2 if name == "count" else 1):  # the first count also imports
             return 0.0
         length, seconds = past[-1]
-        if name == "decode":
+        if name in ("decode", "count"):
             return seconds
-        steep = 0.0 if name == "count" else STEEP[self.profile.complexity]
+        steep = STEEP[self.profile.complexity]
         if len(past) > 1 and past[-2][0] < length:
             grew = log(seconds / past[-2][1]) / log(length / past[-2][0])
             steep = max(steep, min(grew, STEEPEST))

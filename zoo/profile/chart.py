@@ -12,7 +12,7 @@ COLOURS = ("#0b6aa8", "#c8561b", "#2a8a68", "#a34d8d", "#8a6d00", "#4457c0", "#b
 """One a family; those of the leaderboard."""
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [1, 3])
 """One a mixer of a family, and one a kernel of it."""
-SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "stroke")
+SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
 GREY = "#888888"
 ANALYTIC: Mapping[str, Callable[[float], float]] = {
     "O(n)": lambda n: n,
@@ -23,8 +23,12 @@ LOST = ("oom", "slow")
 MIB = 2**20
 
 
-def charts(group: Row) -> dict[str, Spec]:
-    """Name -> chart, of what the group has figures for."""
+def charts(group: Row, families: Sequence[str] = ()) -> dict[str, Spec]:
+    """Name -> chart, of what the group has figures for; ``families`` in the order in which they
+    take their colours elsewhere on a page.
+    """
+    own = {row["family"] for row in group["rows"]}
+    group = {**group, "families": [*families, *sorted(own.difference(families))]}
     found = {
         "time": lines(group, "forward_ms", "forward, ms", band=True),
         "training": lines(group, "train_ms", "forward and backward, ms", band=True),
@@ -54,38 +58,34 @@ def lines(
     ]
     if not values:
         return None
-    top = 1.5 * max(value["high"] for value in values)
+    edges = (0.7 * min(v["low"] for v in values), 2.0 * max(v["high"] for v in values))
     x = {**axis("length", "length n", [p["length"] for r in group["rows"] for p in r["points"]])}
-    y: Spec = {"field": "value", "type": "quantitative", "title": title, "scale": LOG}
+    y: Spec = {"field": "value", "type": "quantitative", "title": title}
+    y["scale"] = {**LOG, "domain": list(edges)}
     layer: list[Spec] = []
     extra, formula = analytic(group, field, values, unit) if theory else closed(group, field, unit)
-    layer += curves(extra, x, y)
-    style = {"color": colour(group), "strokeDash": dash(group)}
+    layer += curves([one for one in extra if edges[0] <= one["value"] <= edges[1]], x, y)
+    style = {"color": colour(group), "strokeDash": dash(group), "shape": shape(group)}
     if band:
-        edges = {"y": {**y, "field": "low"}, "y2": {"field": "high"}, "detail": {"field": "label"}}
-        area = {"type": "area", "opacity": 0.15, "clip": True}
-        layer.append({"mark": area, "encoding": {"x": x, **edges, "color": style["color"]}})
-    tips = tooltip("label", "kernel", "length", "value", "low", "high")
-    layer.append(
-        {"mark": {"type": "line", "strokeWidth": 2}, "encoding": {"x": x, "y": y, **style}}
-    )
-    layer.append(
-        {
-            "mark": {"type": "point", "filled": True, "size": 40, "opacity": 1},
-            "encoding": {
-                "x": x,
-                "y": y,
-                "color": style["color"],
-                "shape": shape(group),
-                "tooltip": tips,
-            },
+        quartiles = {
+            "y": {**y, "field": "low"},
+            "y2": {"field": "high"},
+            "detail": {"field": "label"},
         }
-    )
-    layer += crosses(group, field, x, y, top)
+        area = {"type": "area", "opacity": 0.15, "clip": True}
+        layer.append({"mark": area, "encoding": {"x": x, **quartiles, "color": style["color"]}})
+    tips = tooltip("label", "kernel", "length", "value", "low", "high")
+    where = {"x": x, "y": y}
+    line = {key: style[key] for key in ("color", "strokeDash")}
+    dots = {key: style[key] for key in ("color", "shape")}
+    layer.append({"mark": {"type": "line", "strokeWidth": 2}, "encoding": {**where, **line}})
+    layer.append({"mark": DOT, "encoding": {**where, **dots, "tooltip": tips}})
+    layer += crosses(group, field, x)
     return framed(group, title, formula, values, layer)
 
 
 LOG: Spec = {"type": "log", "nice": False}
+DOT: Spec = {"type": "point", "filled": True, "size": 45, "opacity": 1}
 
 
 def told(row: Row) -> Row:
@@ -101,7 +101,7 @@ def axis(field: str, title: str, lengths: Sequence[int]) -> Spec:
         "type": "quantitative",
         "title": title,
         "scale": {"type": "log", "base": 2, "nice": False},
-        "axis": {"values": marks, "grid": False, "format": "~s", "labelOverlap": "greedy"},
+        "axis": {"values": marks, "grid": False, "format": "d", "labelOverlap": "greedy"},
     }
 
 
@@ -117,41 +117,34 @@ def tooltip(*fields: str) -> list[Spec]:
 
 
 def colour(group: Row) -> Spec:
-    """By family."""
-    families = sorted({row["family"] for row in group["rows"]})
-    scale = {"domain": families, "range": [COLOURS[i % len(COLOURS)] for i in range(len(families))]}
-    legend = {"orient": "right", "symbolType": "stroke", "symbolStrokeWidth": 3}
-    return {"field": "family", "type": "nominal", "title": None, "scale": scale, "legend": legend}
+    """By label, those of one family alike: one legend then shows colour and shape."""
+    families = group["families"]
+    places = [families.index(row["family"]) for row in group["rows"]]
+    return by_label(group, [COLOURS[i % len(COLOURS)] for i in places])
 
 
 def dash(group: Row) -> Spec:
     """By kernel: a mixer's first is a full line."""
     places = place(group, lambda row: str(row["mixer"]))
-    return by_label(group, [DASHES[i % len(DASHES)] for i in places], legend=False)
+    return by_label(group, [DASHES[i % len(DASHES)] for i in places])
 
 
 def shape(group: Row) -> Spec:
-    """By mixer within its family, so that lines of a colour are told apart by their points."""
-    mixers = sorted({(row["family"], row["mixer"]) for row in group["rows"]})
-    order = {pair: [p for p in mixers if p[0] == pair[0]].index(pair) for pair in mixers}
-    places = [order[row["family"], row["mixer"]] for row in group["rows"]]
-    return by_label(group, [SHAPES[i % len(SHAPES)] for i in places], legend=True)
+    """By its place in the family, so that lines of a colour are told apart."""
+    places = place(group, lambda row: str(row["family"]))
+    return by_label(group, [SHAPES[i % len(SHAPES)] for i in places])
 
 
 def place(group: Row, key: Callable[[Row], str]) -> list[int]:
     """Of each row, how many before it have the same key."""
-    seen: dict[str, int] = {}
-    found = []
-    for row in group["rows"]:
-        found.append(seen.setdefault(key(row), 0))
-        seen[key(row)] += 1
-    return found
+    keys = [key(row) for row in group["rows"]]
+    return [keys[:i].count(one) for i, one in enumerate(keys)]
 
 
-def by_label(group: Row, marks: Sequence[Any], *, legend: bool) -> Spec:
+def by_label(group: Row, marks: Sequence[Any]) -> Spec:
     """A channel whose range is given label by label."""
     labels = [row["label"] for row in group["rows"]]
-    guide = {"orient": "right", "title": None, "labelLimit": 260} if legend else None
+    guide = {"orient": "right", "title": None, "labelLimit": 260, "symbolSize": 120}
     scale = {"domain": labels, "range": list(marks)}
     return {"field": "label", "type": "nominal", "title": None, "scale": scale, "legend": guide}
 
@@ -220,27 +213,23 @@ def curves(values: Sequence[Spec], x: Spec, y: Spec) -> list[Spec]:
     return drawn
 
 
-def crosses(group: Row, field: str, x: Spec, y: Spec, top: float) -> list[Spec]:
+def crosses(group: Row, field: str, x: Spec) -> list[Spec]:
     """The first length of each row that ran out of memory or time, at the upper edge."""
     lost = []
     for row in group["rows"]:
         for point in row["points"]:
             miss = point["missing"].get(field)
             if miss and miss["kind"] in LOST:
-                why = {"kind": miss["kind"], "reason": miss["reason"], "value": top}
+                why = {"kind": miss["kind"], "reason": miss["reason"]}
                 lost.append({**told(row), "length": point["length"], **why})
                 break
     if not lost:
         return []
     cross = {"type": "point", "shape": "cross", "angle": 45, "size": 90, "filled": True}
-    encoding = {
-        "x": x,
-        "y": y,
-        "color": colour(group),
-        "tooltip": tooltip("label", "kernel", "length", "kind", "reason"),
-    }
-    text = {"type": "text", "dy": -11, "fontSize": 10}
-    words = {"x": x, "y": y, "text": {"field": "kind"}, "color": colour(group)}
+    where = {"x": x, "y": {"value": 8}, "color": colour(group)}
+    encoding = {**where, "tooltip": tooltip("label", "kernel", "length", "kind", "reason")}
+    text = {"type": "text", "align": "right", "dx": -8, "fontSize": 10}
+    words = {**where, "text": {"field": "kind"}}
     data = {"values": lost}
     return [
         {"data": data, "mark": cross, "encoding": encoding},
@@ -291,7 +280,7 @@ def roofline(group: Row) -> Spec | None:
             },
         },
         {
-            "mark": {"type": "point", "filled": True, "size": 40, "opacity": 1},
+            "mark": DOT,
             "encoding": {
                 "x": x,
                 "y": y,
@@ -324,7 +313,6 @@ def framed(
         "height": 340,
         "data": {"values": list(values)},
         "layer": list(layer),
-        "resolve": {"scale": {"shape": "shared"}},
     }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import exp, log
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,16 @@ from scipy.stats import f as f_distribution
 LEAST_POINTS = 5
 LEAST_RANGE = 10.0
 """Longest over shortest length: under a decade an exponent tells nothing of what comes after."""
-EXPONENTS = (0.0, 4.0)
+EXPONENTS = np.linspace(0, 4, 41)
 """Where p is looked for; an end of its interval that stands here is not known to be smaller."""
 FLAT = 1.05
 """What varies by less from its least to its largest does not grow, however quietly measured."""
 
+LOGITS = np.linspace(-18, 18, 37)
+"""Where the overhead's share of the first value is looked for, by its logit."""
+CHUNK = 2048
+"""Rows at once, which the cache still holds."""
+TINY = 1e-30
 QUIET = 0.15
 """What scatters by more than this share around one value may grow unseen."""
 
@@ -49,89 +55,168 @@ def growth(lengths: Sequence[float], values: Sequence[float]) -> Growth | Refuse
     The overhead is never negative. The interval is by profile likelihood: the overhead and the
     exponent are far from independent, and a symmetric interval from the Jacobian misses.
     """
-    n, y = np.asarray(lengths, float), np.asarray(values, float)
-    if refusal := _too_little(n, y):
-        return Refused(refusal)
-    x, target = np.log(n / n.min()), np.log(y)
-    spread = float(((target - target.mean()) ** 2).sum())
-    ps = np.linspace(*EXPONENTS, 161)
-    squares, share = _best(ps, x, target)
-    step = ps[1] - ps[0]
-    for _ in range(4):  # close in on the best exponent
-        at = ps[int(squares.argmin())]
-        near = np.clip(np.linspace(at - step, at + step, 21), *EXPONENTS)
-        ps, squares, share = near, *_best(near, x, target)
-        step /= 10
-    at, least, lost = (float(a[int(squares.argmin())]) for a in (ps, squares, share))
-    free = len(n) - 3
-    noise = max(least, len(n) * 1e-14)  # what was computed, not measured, fits to the last digit
-    worse = (spread - noise) / 2 / (noise / free)
-    if y.max() < FLAT * y.min() or worse < f_distribution.ppf(0.95, 2, free):
-        flat = spread < len(n) * QUIET**2 or np.polyfit(x, target, 1)[0] <= 0
-        seen = "no growth is seen" if flat else "the values scatter too much"
-        return Refused(f"{seen} from {n.min():g} to {n.max():g}")
-    allowed = noise * (1 + f_distribution.ppf(0.95, 1, free) / free)
-    low, high = _interval(at, allowed, x, target)
-    level = float(np.exp(np.mean(target - np.log(lost + (1 - lost) * np.exp(at * x)))))
-    return Growth(
-        exponent=at,
-        low=low,
-        high=high,
-        overhead=level * lost,
-        scale=level * (1 - lost) / float(n.min()) ** at,
-        r2=1 - least / spread,
-        points=len(n),
-        shortest=float(n.min()),
-        longest=float(n.max()),
-    )
+    return many(lengths, [values])[0]
 
 
-def _too_little(n: Any, y: Any) -> str | None:
-    """Why these points allow no fit."""
+def many(lengths: Sequence[float], table: Sequence[Sequence[float]]) -> list[Growth | Refused]:
+    """``growth`` of many rows of values at the same lengths, at once."""
+    n, whole = np.asarray(lengths, float), np.asarray(table, float).reshape(len(table), -1)
     if len(set(n.tolist())) < LEAST_POINTS:
-        return f"{len(set(n.tolist()))} lengths; an exponent takes {LEAST_POINTS}"
+        return [Refused(f"{len(set(n))} lengths; an exponent takes {LEAST_POINTS}")] * len(table)
     if n.max() < LEAST_RANGE * n.min():
-        return f"lengths from {n.min():g} to {n.max():g}; an exponent takes a factor of 10"
-    if not (np.isfinite(y) & (y > 0)).all():
-        return "a value is not above zero"
-    return None
+        reason = f"lengths from {n.min():g} to {n.max():g}; an exponent takes a factor of 10"
+        return [Refused(reason)] * len(table)
+    found: list[Growth | Refused] = [Refused("a value is not above zero")] * len(table)
+    good = np.flatnonzero((np.isfinite(whole) & (whole > 0)).all(1))
+    for start in range(0, len(good), CHUNK):
+        rows = good[start : start + CHUNK]
+        for i, one in zip(rows, _fits(n, np.log(whole[rows])), strict=True):
+            found[i] = one
+    return found
 
 
-def _best(ps: Any, x: Any, target: Any) -> tuple[Any, Any]:
-    """For each exponent the least sum of squares, and the overhead's share of the first value.
-
-    With the share given the level is a mean, so one number is left to search: the share, by its
-    logit, on a grid that closes in. The grid holds no overhead at all too.
-    """
-    middle, reach = np.zeros_like(ps), 18.0
-    best, share = np.full_like(ps, np.inf), np.zeros_like(ps)
-    for _ in range(5):
-        z = middle[:, None] + np.linspace(-reach, reach, 41)
-        lost = np.concatenate([1 / (1 + np.exp(-z)), np.zeros((len(ps), 1))], axis=1)[..., None]
-        off = target - np.log(lost + (1 - lost) * np.exp(ps[:, None, None] * x))
-        squares = ((off - off.mean(-1, keepdims=True)) ** 2).sum(-1)
-        pick = squares.argmin(1)
-        rows = np.arange(len(ps))
-        better = squares[rows, pick] < best
-        best = np.where(better, squares[rows, pick], best)
-        share = np.where(better, lost[rows, pick, 0], share)
-        middle = z[rows, np.minimum(pick, z.shape[1] - 1)]
-        reach /= 10
-    return best, share
-
-
-def _interval(at: float, allowed: float, x: Any, target: Any) -> tuple[float, float]:
-    """The farthest exponents on both sides of the best that still fit as well as is allowed."""
-    ends = []
-    for bound in EXPONENTS:
-        inside, outside = at, bound
-        if _best(np.array([bound]), x, target)[0][0] <= allowed:
-            ends.append(bound)
+def _fits(n: Any, target: Any) -> list[Growth | Refused]:
+    """Of rows (r, n) of logarithms that can be fitted."""
+    x, free = np.log(n / n.min()), len(n) - 3
+    level = target.mean(1)
+    t = target - level[:, None]
+    spread = (t**2).sum(1)
+    p, z, least = _best(x, t)
+    noise = np.maximum(least, len(n) * 1e-14)  # what was computed fits to the last digit
+    worse = (spread - noise) / 2 / (noise / free)
+    allowed = noise * (1 + f_distribution.ppf(0.95, 1, free) / free)
+    low, high = (_end(side, p, z, noise, allowed, x, t) for side in (-1, 1))
+    critical = f_distribution.ppf(0.95, 2, free)
+    trend = t @ (x - x.mean())
+    found: list[Growth | Refused] = []
+    for i in range(len(t)):
+        if np.ptp(t[i]) < log(FLAT) or worse[i] < critical:
+            flat = spread[i] < len(n) * QUIET**2 or trend[i] <= 0
+            seen = "no growth is seen" if flat else "the values scatter too much"
+            found.append(Refused(f"{seen} from {n.min():g} to {n.max():g}"))
             continue
-        for _ in range(3):
-            ps = np.linspace(inside, outside, 21)
-            beyond = _best(ps, x, target)[0] > allowed
-            first = int(beyond.argmax())
-            inside, outside = float(ps[max(first - 1, 0)]), float(ps[first])
-        ends.append(inside)
-    return ends[0], ends[1]
+        lost = _share(z[i])
+        unit = exp(level[i] - float(np.log(lost + (1 - lost) * np.exp(p[i] * x)).mean()))
+        found.append(
+            Growth(
+                exponent=float(p[i]),
+                low=float(low[i]),
+                high=float(high[i]),
+                overhead=float(unit * lost),
+                scale=float(unit * (1 - lost) / n.min() ** p[i]),
+                r2=float(1 - least[i] / spread[i]),
+                points=len(n),
+                shortest=float(n.min()),
+                longest=float(n.max()),
+            )
+        )
+    return found
+
+
+def _share(z: Any) -> Any:
+    """The overhead's share of the first value, of its logit; the lowest is none at all."""
+    return np.where(z <= LOGITS[0], 0.0, 1 / (1 + np.exp(-z)))
+
+
+def _model(p: Any, z: Any, x: Any) -> tuple[Any, Any, Any]:
+    """Logarithms of the model and their derivatives by p and z, (..., n) each, about their means:
+    the level is a mean and needs no search.
+    """
+    lost, rise = _share(z)[..., None], np.exp(np.asarray(p)[..., None] * x)
+    whole = lost + (1 - lost) * rise
+    found = np.log(whole), x * (1 - lost) * rise / whole, lost * (1 - lost) * (1 - rise) / whole
+    y, by_p, by_z = (part - part.mean(-1, keepdims=True) for part in found)
+    return y, by_p, by_z
+
+
+def _best(x: Any, t: Any) -> tuple[Any, Any, Any]:
+    """Exponent, logit and sum of squares of each row, (r,): the best place of a grid, from which
+    the search goes down; or a power with no overhead, whichever is nearer.
+    """
+    y = _model(EXPONENTS[:, None], LOGITS[None, :], x)[0].reshape(-1, len(x))
+    place = ((y**2).sum(1) - 2 * t @ y.T).argmin(1)  # one product: the grid is that of all rows
+    p, z, least = _descend(
+        EXPONENTS[place // len(LOGITS)], LOGITS[place % len(LOGITS)], x, t, steps=30
+    )
+    away = x - x.mean()
+    slope = np.clip(t @ away / (away @ away), EXPONENTS[0], EXPONENTS[-1])
+    bare = ((t - slope[:, None] * away) ** 2).sum(1)
+    simple = bare <= least
+    return np.where(simple, slope, p), np.where(simple, LOGITS[0], z), np.minimum(least, bare)
+
+
+def _descend(p: Any, z: Any, x: Any, t: Any, *, steps: int, given: bool = False) -> Any:
+    """Down to the least sum of squares by Levenberg's and Marquardt's steps, all rows at once;
+    with the exponents as they are where they are ``given``.
+    """
+    damping = np.full(len(t), 1e-3)
+    y, by_p, by_z = _model(p, z, x)
+    least = ((t - y) ** 2).sum(1)
+    for _ in range(steps):
+        off = t - y
+        gz, d = (by_z * off).sum(1), (by_z**2).sum(1) * (1 + damping) + TINY
+        if given:
+            step_p, step_z = 0.0, gz / d
+        else:
+            gp, pz = (by_p * off).sum(1), (by_p * by_z).sum(1)
+            a = (by_p**2).sum(1) * (1 + damping) + TINY
+            whole = a * d - pz**2 + TINY**2
+            step_p, step_z = (d * gp - pz * gz) / whole, (a * gz - pz * gp) / whole
+        new_p = np.clip(p + np.clip(step_p, -0.5, 0.5), EXPONENTS[0], EXPONENTS[-1])
+        new_z = np.clip(z + np.clip(step_z, -3, 3), LOGITS[0] + 0.01, LOGITS[-1])
+        tried = _model(new_p, new_z, x)
+        squares = ((t - tried[0]) ** 2).sum(1)
+        better = squares < least
+        p, z = np.where(better, new_p, p), np.where(better, new_z, z)
+        least = np.where(better, squares, least)
+        y, by_p, by_z = (
+            np.where(better[:, None], new, old)
+            for new, old in zip(tried, (y, by_p, by_z), strict=True)
+        )
+        damping = np.clip(np.where(better, damping / 5, damping * 5), 1e-9, 1e9)
+    return p, z, least
+
+
+def _given(p: Any, z: Any, x: Any, t: Any) -> tuple[Any, Any]:
+    """The least sum of squares with these exponents, and its logit, looked for from ``z``."""
+    _, z, least = _descend(p, np.clip(z, -4, 17), x, t, steps=6, given=True)
+    bare = ((t - p[:, None] * (x - x.mean())) ** 2).sum(1)
+    return np.minimum(least, bare), z
+
+
+def _end(side: int, p: Any, z: Any, least: Any, allowed: Any, x: Any, t: Any) -> Any:
+    """The farthest exponent on one side that still fits as well as is allowed.
+
+    In growing steps until one does not, then by false position (Illinois) on the root of what is
+    lost, which is about linear in the exponent. The first step is that of the linearised fit.
+    """
+    _, by_p, by_z = _model(p, z, x)
+    own = (by_p**2).sum(1) - (by_p * by_z).sum(1) ** 2 / ((by_z**2).sum(1) + TINY)
+    step = np.clip(np.sqrt((allowed - least) / np.maximum(own, TINY)), 1e-4, 1.0)
+    wanted = np.sqrt(allowed - least)
+
+    def excess(at: Any) -> Any:
+        nonlocal z
+        found, z = _given(at, z, x, t)
+        return np.sqrt(np.maximum(found - least, 0)) - wanted
+
+    inside, outside = p, np.clip(p + side * step, EXPONENTS[0], EXPONENTS[-1])
+    below, above = -wanted, excess(outside)
+    for _ in range(8):
+        more = (above <= 0) & (outside != EXPONENTS[0 if side < 0 else -1])
+        if not more.any():
+            break
+        inside, below = np.where(more, outside, inside), np.where(more, above, below)
+        step = 2 * step
+        outside = np.where(more, np.clip(p + side * step, EXPONENTS[0], EXPONENTS[-1]), outside)
+        above = np.where(more, excess(outside), above)
+    open_ended = above <= 0
+    for _ in range(5):
+        share = np.where(open_ended, 1, below) / np.where(open_ended, 1, below - above)
+        at = inside + (outside - inside) * share
+        off = excess(at)
+        fits = off <= 0
+        above = np.where(fits, above / 2, off)
+        below = np.where(fits, off, below / 2)
+        inside, outside = np.where(fits, at, inside), np.where(fits, outside, at)
+    return np.where(open_ended, EXPONENTS[0 if side < 0 else -1], inside)
