@@ -39,7 +39,7 @@ function recall() {
   const first = board.tracks.find((track) => !track.note) ?? board.tracks[0];
   if (!tracks.has(state.track)) state.track = first?.track ?? "";
   for (const key of ["x", "y"]) if (!axis(state[key])) state[key] = DEFAULTS[key];
-  if (!views[state.view]?.has(board)) state.view = "board";
+  if (!Object.hasOwn(views, state.view) || !views[state.view].has(board)) state.view = "board";
 }
 
 // A new view or track is a step that "back" undoes; everything else is a change of the same step.
@@ -137,6 +137,7 @@ async function embed(host, spec, label, options = {}) {
     mode: "vega-lite", ast: true, renderer: "svg", actions: false, defaultStyle: false, logLevel: 1, tooltip: options.tooltip ?? card(options.tip),
   });
   if (drawn.get(host) !== mine) return made.finalize(), null;
+  plot.querySelector("svg")?.setAttribute("aria-hidden", "true"); // the label counts, not its hundreds of marks
   const file = (kind) => `${label.split(";")[0].trim()}.${kind}`;
   const paint = async (kind) => {
     const own = made.view.background();

@@ -1,6 +1,7 @@
-// The one table: sorted by buttons in its head, what is missing last; long ones arrive in pieces.
-const AT_ONCE = 120, PIECE = 400; // rows before the first paint, and in each later piece
-const sorts = new WeakMap(), tails = new Map(); // a host's own sorting; its rows still to come
+// The one table: sorted by buttons in its head, what is missing last; a long one grows as it is scrolled.
+const PIECE = 150; // rows at a time: to lay out 3,000 at once takes a browser seconds
+const sorts = new WeakMap(), tails = new Map(); // a host's own sorting; what adds its next rows
+const edge = new IntersectionObserver((seen) => seen.forEach((one) => one.isIntersecting && more(one.target)), { rootMargin: "1500px" });
 
 // `columns`: {key, title, small, unit, best, head, className, value(row), text(row), node(row)}; `best` is the
 // direction of the first click, and without it the column is not sorted; `head` makes the row's header.
@@ -22,11 +23,10 @@ function table(host, columns, rows, options = {}) {
   const left = wide.scrollLeft, made = element("table", undefined, options.className), body = element("tbody");
   made.append(headOf(columns, sort, onsort), body);
   const order = sorted(columns, rows, sort);
-  fill(body, columns, order.slice(0, AT_ONCE), options);
+  made.setAttribute("aria-rowcount", order.length + 1);
   wide.replaceChildren(made);
+  grow(host, body, order, (rows, first) => fill(body, columns, rows, options, first));
   wide.scrollLeft = left;
-  tails.delete(host);
-  if (order.length > AT_ONCE) later(host, body, columns, order.slice(AT_ONCE), options);
   return made;
 }
 
@@ -62,10 +62,11 @@ function sorted(columns, rows, sort) {
   return known.map(([row]) => row);
 }
 
-function fill(body, columns, rows, options) {
+function fill(body, columns, rows, options, first) {
   const pieces = document.createDocumentFragment();
   for (const row of rows) {
     const tr = element("tr");
+    tr.setAttribute("aria-rowindex", first++ + 2);
     for (const column of columns) tr.append(cellOf(column, row));
     const id = options.id?.(row);
     if (!missing(id)) {
@@ -94,6 +95,7 @@ function pressed(event, tr, row, options) {
   if (event.target !== tr) return;
   const step = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key];
   if (step) {
+    if (!tr.nextElementSibling) more(tr);
     let other = tr[step];
     while (other && !other.hasAttribute("tabindex")) other = other[step];
     if (other) [tr.tabIndex, other.tabIndex] = [-1, 0];
@@ -102,17 +104,22 @@ function pressed(event, tr, row, options) {
   event.preventDefault();
 }
 
-function later(host, body, columns, rows, options) {
+// The first rows now, the next when the last of them comes near, all of them for paper.
+function grow(host, body, rows, add) {
   let at = 0;
-  const piece = (size) => {
-    if (tails.get(host) !== piece || !body.isConnected) return;
-    fill(body, columns, rows.slice(at, at + size), options);
+  const piece = (size = PIECE) => {
+    add(rows.slice(at, at + size), at);
     at += size;
-    if (at < rows.length) setTimeout(piece, 0, PIECE);
+    if (at < rows.length) edge.observe(body.lastElementChild);
     else tails.delete(host);
   };
   tails.set(host, piece);
-  setTimeout(piece, 0, PIECE);
+  piece();
+}
+
+function more(row) {
+  edge.unobserve(row);
+  if (row.isConnected) for (const [host, piece] of tails) if (host.contains(row)) return piece();
 }
 
 addEventListener("beforeprint", () => [...tails.values()].forEach((piece) => piece(Infinity)));

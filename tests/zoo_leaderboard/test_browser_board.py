@@ -1,0 +1,314 @@
+"""The board in a real browser: sorted, filtered, compared, linked to and saved."""
+
+import csv
+import io
+import json
+import random
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from zoo.record import Record
+from zoo_leaderboard.page import own, page
+from zoo_leaderboard.read import board
+from zoo_leaderboard.statistics import compare, holm, quantile
+
+Put = Callable[..., Record]
+Open = Callable[..., Page]
+MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
+
+
+@pytest.fixture
+def zoo(runs: Path, put: Put) -> Path:
+    """Six rows on one track: ties, a failure, a missing cost, two families; and a second track."""
+    table: list[tuple[str, str, Sequence[float], int | None]] = [
+        ("mamba", "ssm", (0.90, 0.92, 0.91), 300),
+        ("s4", "ssm", (0.90, 0.92, 0.91), 300),
+        ("attention", "attention", (0.80, 0.83, 0.85), 200),
+        ("linear", "attention", (0.70, 0.74, 0.75), 900),
+        ("unmeasured", "conv", (0.60, 0.61), None),
+    ]
+    for name, family, values, params in table:
+        for seed, value in enumerate(values):
+            put(value, mixer=name, family=family, seed=seed, params=params, speed=params)
+    put(None, mixer="broken", family="conv", status="diverged", params=50)
+    put(0.5, task="copy", task_id="c" * 12, mixer="mamba", seed=7)
+    return runs
+
+
+@pytest.fixture
+def opened(zoo: Path, open_page: Open) -> Callable[..., Page]:
+    """The board without its charts, which most tests do not need."""
+
+    def show(hash: str = "", **options: Any) -> Page:
+        content = page(board(zoo), vega="")
+        shown = open_page(content, hash, **options)
+        shown.set_default_timeout(4_000)
+        shown.wait_for_selector("html[data-ready]")
+        if not hash:
+            shown.locator("#track").select_option(index=1)
+        return shown
+
+    return show
+
+
+def names(shown: Page) -> list[str]:
+    """The rows as they stand, chance among them."""
+    return [text.split("\n")[0] for text in shown.locator(".rows tbody th.name").all_inner_texts()]
+
+
+def sorts(shown: Page) -> dict[str, str]:
+    heads = shown.locator(".rows th[aria-sort]")
+    return {
+        head.inner_text(): head.get_attribute("aria-sort") or "" for head in heads.all()
+    }  # one column at most
+
+
+def marked(shown: Page, column: str) -> set[str]:
+    rows = shown.locator(f".rows tr:has(td.c-{column}.front) th.name bdi").all_inner_texts()
+    return {text for text in rows if "·" not in text}
+
+
+def test_rows_stand_by_rank_with_chance_among_them_and_failures_last(opened: Any) -> None:
+    shown = opened()
+    assert [name.split()[0] for name in names(shown)] == [
+        "mamba", "s4", "attention", "linear", "unmeasured", "chance", "broken",
+    ]  # fmt: skip
+    last = shown.locator(".rows tbody tr").last
+    assert "diverged" in last.inner_text()
+    assert "0/1" in last.inner_text()
+
+
+def test_a_click_sorts_the_best_first_and_what_is_missing_last(opened: Any) -> None:
+    shown = opened()
+    shown.get_by_role("button", name="parameters").click()
+    first = [name.split()[0] for name in names(shown)]
+    assert first[:2] == ["broken", "attention"]
+    assert set(first[-2:]) == {"unmeasured", "chance"}
+    assert list(sorts(shown).values()) == ["ascending"]
+    shown.get_by_role("button", name="parameters").click()
+    second = [name.split()[0] for name in names(shown)]
+    assert second[0] == "linear"
+    assert set(second[-2:]) == {"unmeasured", "chance"}
+    assert list(sorts(shown).values()) == ["descending"]
+
+
+def test_the_keyboard_sorts_and_keeps_its_place(opened: Any) -> None:
+    shown = opened()
+    shown.get_by_role("button", name="mixer").focus()
+    shown.keyboard.press("Enter")
+    assert names(shown)[0].startswith("attention")
+    shown.keyboard.press("Enter")
+    assert names(shown)[0].startswith("unmeasured")
+    assert shown.evaluate("document.activeElement.innerText").startswith("mixer")
+
+
+def test_search_and_families_leave_rows_and_say_how_many(opened: Any) -> None:
+    shown = opened()
+    shown.keyboard.press("/")
+    shown.keyboard.type("ATTENTION")
+    assert [name.split()[0] for name in names(shown) if name != "chance"] == ["attention", "linear"]
+    assert shown.get_by_role("status").inner_text() == "2 of 6 rows"
+    shown.get_by_label("Search").fill("")
+    shown.locator(".chip", has_text="conv").click()
+    assert {name.split()[0] for name in names(shown)} == {"unmeasured", "broken", "chance"}
+    shown.locator(".chip", has_text="conv").click()
+    assert shown.get_by_role("status").inner_text() == "6 rows"
+
+
+def test_the_front_is_of_the_rows_left_and_keeps_ties(opened: Any) -> None:
+    shown = opened()
+    assert marked(shown, "params") == {"mamba", "s4", "attention"}
+    shown.get_by_label("Search").fill("attention")
+    assert marked(shown, "params") == {"attention"}
+    shown.get_by_label("Search").fill("linear")
+    assert marked(shown, "params") == {"linear"}
+    shown.get_by_label("Search").fill("")
+    shown.get_by_label("front only").check()
+    # The pair of the chart: score against tokens/s, of which more is better.
+    assert {name.split()[0] for name in names(shown)} == {"mamba", "s4", "linear"}
+    assert "only=1" in shown.url
+
+
+def test_the_difference_shown_is_the_one_that_python_finds(opened: Any, zoo: Path) -> None:
+    shown = opened()
+    for label in ("Compare mamba", "Compare attention", "Compare unmeasured"):
+        shown.get_by_label(label).check()
+    rows = {row.label: row.values for row in board(zoo).tracks[1].rows}
+    paired = compare(rows["attention"], rows["mamba"])
+    welch = compare(rows["unmeasured"], rows["mamba"])
+    assert (paired.test, welch.test) == ("paired t", "Welch")
+    adjusted = holm([paired.p, welch.p])
+    lines = shown.locator(".comparison tbody tr")
+    for line, found, p in zip(lines.all(), (paired, welch), adjusted, strict=True):
+        text = line.inner_text()
+        assert found.difference is not None
+        assert f"{MINUS}{abs(found.difference):.3g}" in text
+        assert found.test is not None
+        assert found.test in text
+        assert p is not None
+        assert (f"{p:.3f}" if p >= 0.001 else "< 0.001") in text
+    assert f"{TIMES}0.667" in lines.first.inner_text()  # 200 parameters over 300
+    shown.locator(".comparison select").select_option("attention")
+    assert f"+{abs(paired.difference or 0):.3g}" in lines.first.inner_text()
+
+
+def test_the_script_counts_as_python_does(open_page: Open) -> None:
+    draw = random.Random(6)
+    cases: list[list[dict[str, float]]] = []
+    for case in range(120):
+        n, m = draw.randint(0, 6), draw.randint(0, 6)
+        sides = [range(n), range(n) if case % 2 else range(3, 3 + m)]
+        spread = 10.0 ** draw.randint(-6, 2)
+        cases.append([{str(i): draw.gauss(0.5, spread) for i in side} for side in sides])
+    cases += [
+        [{"0": 1.0, "1": 1.0}, {"0": 0.5, "1": 0.5}],
+        [{"0": 0.5, "1": 0.3}, {"0": 0.4, "1": 0.2}],
+    ]
+    shown = open_page(b"<!doctype html><title>none</title>")
+    script = f"""([cases, families]) => {{
+      const missing = (value) => value === null || value === undefined;
+      {own("js/stats.js")}
+      const points = [1, 2, 2.5, 7, 40].map((n) => quantile(n));
+      return [cases.map(([a, b]) => difference(a, b)), families.map(holm), points];
+    }}"""
+    families = [
+        [draw.choice([None, draw.random() ** 3]) for _ in range(size)] for size in range(12)
+    ]
+    ours, adjusted, points = shown.evaluate(script, [cases, families])
+    for (a, b), found in zip(cases, ours, strict=True):
+        wanted = compare(*({int(seed): value for seed, value in side.items()} for side in (a, b)))
+        assert found["test"] == wanted.test
+        for name in ("difference", "low", "high", "p", "n_a", "n_b"):
+            value = getattr(wanted, name)
+            assert found[name] == (
+                value if value is None else pytest.approx(value, rel=1e-6, abs=1e-12)
+            )
+    for ps, got in zip(families, adjusted, strict=True):
+        assert got == [p if p is None else pytest.approx(p) for p in holm(ps)]
+    assert points == [pytest.approx(quantile(n), rel=1e-9) for n in (1, 2, 2.5, 7, 40)]
+
+
+def test_a_link_brings_back_what_was_seen(opened: Any) -> None:
+    shown = opened()
+    shown.get_by_label("Search").fill("a")
+    shown.get_by_role("button", name="parameters").click()
+    shown.get_by_label("Compare mamba").check()
+    shown.get_by_label("Compare attention").check()
+    shown.locator(".menu summary", has_text="Columns").click()
+    shown.get_by_role("checkbox", name="peak memory").uncheck()
+    shown.locator(".rows .open", has_text="attention").click()
+    again = opened(shown.url.partition("#")[2])
+    assert again.locator("dialog[open] h2").inner_text() == "attention"
+    again.locator(".menu summary", has_text="Columns").click(
+        force=True, timeout=500
+    ) if False else None
+    assert again.locator(".comparison tbody tr").count() == 1
+    assert sorts(again) == sorts(shown)
+    assert names(again) == names(shown)
+    assert "peak memory" not in again.locator(".rows thead").inner_text()
+    for part in (".head", ".rows", ".comparison", "dialog[open]"):
+        assert again.locator(part).inner_text() == shown.locator(part).inner_text()
+
+
+def test_nonsense_in_the_address_is_harmless(opened: Any) -> None:
+    shown = opened(
+        "track=none&view=constructor&x=evil&sort=-toString&picked=ghost&open=ghost&hide=q"
+    )
+    assert shown.locator(".rows tbody tr").count() > 0
+    assert not shown.locator("dialog[open]").count()
+
+
+def saved(shown: Page, kind: str) -> tuple[str, str]:
+    if not shown.locator("#csv").is_visible():
+        shown.locator(".menu summary", has_text="Save as").click()
+    with shown.expect_download() as waiting:
+        shown.get_by_role("button", name=kind, exact=True).click()
+    return waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes().decode()
+
+
+def test_files_hold_the_rows_as_filtered_and_sorted(opened: Any) -> None:
+    shown = opened("")
+    shown.get_by_label("Search").fill("ssm")
+    shown.get_by_role("button", name="mixer").click()
+    shown.get_by_role("button", name="mixer").click()
+    name, text = saved(shown, "CSV")
+    assert name.startswith("leaderboard-lra-listops-zoo-cpu-")
+    assert name.endswith(".csv")
+    lines = list(csv.DictReader(io.StringIO(text, newline="")))
+    assert [(line["label"], line["params"], line["seeds"]) for line in lines] == [
+        ("s4", "300", "0 1 2"),
+        ("mamba", "300", "0 1 2"),
+    ]
+    name, text = saved(shown, "JSON")
+    assert [row["label"] for row in json.loads(text)["rows"]] == ["s4", "mamba"]
+    assert json.loads(text)["task"] == "lra/listops"
+    name, text = saved(shown, "Markdown")
+    assert text.splitlines()[2].startswith("| 1 | s4 | 0.910 | 0.885–0.935 | 3/3 | 300 |")  # noqa: RUF001
+    name, text = saved(shown, "LaTeX")
+    assert name.endswith(".tex")
+    assert r"1 & s4 & 0.910 & 0.885--0.935 & 3/3 & 300 &" in text
+    assert r"95 \% interval" in text
+
+
+def test_a_row_tells_where_it_comes_from_and_how_to_run_it_again(
+    runs: Path, put: Put, open_page: Open
+) -> None:
+    config = {"dim": 64, "position": {"name": "rope", "base": 10000}, "pattern": ["mamba", "a b"]}
+    for seed in (0, 1):
+        put(0.5 + seed / 100, mixer="mamba", seed=seed, config=config)
+    put(None, mixer="mamba", seed=2, status="oom", config=config)
+    shown = open_page(page(board(runs), vega=""))
+    shown.locator(".rows tbody tr:not(.chance)").first.focus()
+    shown.keyboard.press("Enter")
+    text = shown.locator("dialog[open]").inner_text()
+    for part in (
+        "0123456789ab",
+        "4351596",
+        "torch 2.13",
+        "cpu: 2 cores",
+        "mixer-zoo 0.1.0",
+        "listops",
+    ):
+        assert part in text, part
+    assert "train: oom: why" in text
+    command = shown.locator("dialog[open] .typed pre").inner_text()
+    assert command.startswith("zoo run -m task=lra/listops mixer=mamba budget=cpu")
+    assert "position=rope position.base=10000" in command
+    assert "'pattern=[mamba,a b]'" in command
+    assert command.endswith("seed=0,1,2")
+    shown.keyboard.press("Escape")
+    assert not shown.locator("dialog[open]").count()
+    expect(shown).not_to_have_url(re.compile("open="))
+
+
+def test_the_keyboard_alone_goes_everywhere(opened: Any) -> None:
+    shown = opened()
+    shown.get_by_role("tab", name="Board").focus()
+    shown.keyboard.press("ArrowRight")
+    assert shown.get_by_role("tab", selected=True).inner_text() != "Board"
+    shown.keyboard.press("Home")
+    assert shown.get_by_role("tab", selected=True).inner_text() == "Board"
+    shown.locator(".rows tbody tr").first.focus()
+    shown.keyboard.press("ArrowDown")
+    shown.keyboard.press("Space")
+    shown.keyboard.press("ArrowDown")
+    shown.keyboard.press("Space")
+    assert shown.locator(".rows tr.picked").count() == 2
+    assert shown.locator(".comparison tbody tr").count() == 1
+    shown.keyboard.press("?")
+    assert shown.get_by_role("dialog", name="Keys").is_visible()
+    shown.keyboard.press("Escape")
+    assert shown.locator("dialog[open]").count() == 0
+
+
+def test_back_returns_to_the_view_before(opened: Any) -> None:
+    shown = opened()
+    shown.get_by_role("tab", name="Suites").click()
+    assert shown.locator("#view-suites").is_visible()
+    shown.go_back()
+    assert shown.locator("#view-board").is_visible()
