@@ -11,6 +11,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 from zoo.profile.record import Machine, Miss, Point, Profile, Timing
+from zoo_leaderboard.charts import line, pareto, sweep
+from zoo_leaderboard.document import document
 from zoo_leaderboard.pareto import front
 from zoo_leaderboard.read import Board, board
 
@@ -34,6 +36,14 @@ def rich(put: Any, runs: Path) -> Board:
                 put(score, **more, task="lra/image")
     put(None, mixer="longformer", status="oom", family="sparse")
     put(0.5, task="copy", budget="smoke")
+    for lr, valid in ((1e-4, 0.3), (1e-3, 0.8), (3e-3, 0.79), (1e-2, 0.2)):
+        for seed in range(2):
+            course = {step: 3 / step + seed / 9 for step in (1, 10, 100)}
+            scores = {step: valid * (1 - 1 / step) for step in (1, 10, 100)}
+            put(
+                valid - 0.1, task="copy", seed=seed, lr=lr, valid=valid + seed / 100,
+                losses=course, validated=scores,
+            )  # fmt: skip
     for name, times in (("attention", (1.0, 2.0, 5.0, 17.0, 66.0, 260.0)), ("mamba", None)):
         place = runs / "profiles" / name / "profile.json"
         place.parent.mkdir(parents=True)
@@ -172,6 +182,63 @@ def test_published_values_are_hollow_and_can_be_put_away(rich: Board, open_page:
     until(page, f"!{POINTS}.some((path) => path.__data__.datum.hollow)")
 
 
+def test_pointing_at_a_published_value_says_why_it_is_not_comparable(
+    rich: Board, open_page: Any
+) -> None:
+    (track,) = [track for track in rich.tracks if track.key.task == "lra/listops"]
+    page = open_page(rich, f"track={track.key.anchor}&filter=s4d")
+    until(page, f"{POINTS}.filter((path) => path.__data__.datum.label === 's4d').length === 2")
+    page.wait_for_timeout(300)
+    page.evaluate(
+        f"{POINTS}.find((path) => path.__data__.datum.hollow).setAttribute('id', 'there')"
+    )
+    page.locator("#there").hover(force=True)
+    until(page, "document.querySelector('#tip').textContent.includes('budget cpu is not paper')")
+
+
+def test_the_page_draws_what_python_draws(rich: Board, open_page: Any) -> None:
+    whole = document(rich)
+    for one in whole["tracks"]:
+        page = open_page(rich, f"track={one['track']}&hollow=0&x=params")
+        drawn(page)
+        page.wait_for_timeout(300)
+        made = {
+            "pareto": pareto.chart(whole, one, "params"),
+            "curve": line.length(whole, one),
+            "losses": line.losses(whole, one),
+            "validated": line.validated(whole, one),
+            "sweep": sweep.sweep(whole, one),
+        }
+        for name, spec in made.items():
+            figure = page.locator(f"figure.{name}")
+            if spec is None:
+                assert not figure.is_visible(), name
+                continue
+            until(page, f"document.querySelectorAll('.{name} .tools button').length === 2")
+            kind = "mark-line" if name in ("losses", "validated") else "mark-symbol"
+            found = page.evaluate(
+                f"[...document.querySelectorAll('figure.{name} .role-mark.{kind} path')]"
+                ".flatMap((path) => path.__data__.mark.items.map((one) => one.datum))"
+                ".map(({ label, x, y }) => [label, x, y])"
+            )
+            wanted = [[p["label"], p["x"], p["y"]] for p in spec["datasets"]["points"]]
+            assert sorted({tuple(p) for p in found}) == sorted({tuple(p) for p in wanted}), name
+
+
+def test_the_window_of_good_rates_is_pythons(rich: Board, open_page: Any) -> None:
+    whole = document(rich)
+    (one,) = [one for one in whole["tracks"] if one["rows"][0]["sweep"]]
+    page = open_page(rich, f"track={one['track']}")
+    until(page, "document.querySelectorAll('.sweep .tools button').length === 2")
+    bars = page.evaluate(
+        "[...document.querySelectorAll('.sweep .role-mark.mark-rect path')]"
+        ".map((path) => path.__data__.datum)"
+    )
+    (window,) = sweep.window(one["rows"][0])
+    assert [(bar["from"], bar["to"]) for bar in bars] == [(window["from"], window["to"])]
+    assert (window["from"], window["to"]) == (1e-3, 3e-3)
+
+
 def test_a_click_on_a_point_opens_its_row(rich: Board, open_page: Any) -> None:
     (track,) = [track for track in rich.tracks if track.key.task == "lra/listops"]
     page = open_page(rich, f"track={track.key.anchor}&hollow=0")
@@ -283,10 +350,10 @@ def test_findings_have_a_verdict_in_words_and_a_command(rich: Board, open_page: 
     assert cards.count() > 5
     known = {"supported", "contradicted", "not enough runs"}
     assert {one.split("\n")[-1] for one in page.locator(".verdict").all_inner_texts()} <= known
-    line = page.locator(".command").first
-    line.locator("button").click()
+    command = page.locator(".command").first
+    command.locator("button").click()
     until(page, "document.querySelector('.command button').textContent === 'copied'")
-    assert page.evaluate("navigator.clipboard.readText()") == line.locator("code").inner_text()
+    assert page.evaluate("navigator.clipboard.readText()") == command.locator("code").inner_text()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

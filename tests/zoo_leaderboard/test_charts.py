@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -11,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import zoo_leaderboard.charts as charts
+from zoo.errors import ZooError
 from zoo_leaderboard.charts import line, pareto, published, sweep, template, theme
 from zoo_leaderboard.charts.place import WIDTH, along, around, overlap, place
+from zoo_leaderboard.read import board
 
 HOSTILE = "</script><script>alert(1)</script>\u202eabc"
 COSTS = ("params", "train_tokens_per_s", "peak_memory_bytes", "time_exponent")
@@ -263,6 +266,26 @@ def test_a_use_is_replaced_wherever_it_stands() -> None:
     assert made["layer"] == [{"a": [{"field": "x", "scale": 1, "title": None}]}]
     assert made["datasets"] == {"p": [{"v": 1}]}
     assert shape["define"] == {"x": {"field": "x"}}  # left as it was
+
+
+def test_every_chart_is_written_as_svg_and_png(put: Any, runs: Path) -> None:
+    for seed in range(2):
+        put(0.5 + seed / 10, mixer="rwkv", seed=seed, curve={8: 0.9, 16: 0.5})
+    folder = runs / "new" / "charts"
+    written = charts.save(board(runs), folder)
+    assert sorted(folder.iterdir()) == sorted(written)
+    assert {path.stem for path in written} == {stem for stem, _ in charts.charts(board(runs))}
+    for path in written:
+        start = path.read_bytes()[:8]
+        assert start == b"\x89PNG\r\n\x1a\n" if path.suffix == ".png" else start.startswith(b"<svg")
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(put: Any, runs: Path, tmp_path: Path) -> None:
+    put(0.5)
+    place = tmp_path / "file"
+    place.write_text("")
+    with pytest.raises(ZooError, match=r"--charts .*file"):
+        charts.save(board(runs), place)
 
 
 def test_a_name_cannot_lead_out_of_the_folder() -> None:

@@ -27,15 +27,17 @@ def specs(document: Spec) -> Spec:
             "sweep": sweep.shape(),
             "published": published.shape(),
         },
-        "profiles": {group["group"]: dict(profiled(group)) for group in document["profiles"]},
+        "profiles": {
+            group["group"]: dict(profiled(document, group)) for group in document["profiles"]
+        },
     }
 
 
-def profiled(group: Spec) -> Iterator[tuple[str, Spec]]:
-    """The charts of one group of profiles."""
+def profiled(document: Spec, group: Spec) -> Iterator[tuple[str, Spec]]:
+    """The charts of one group of profiles, in the colours of the whole board."""
     from zoo.profile.chart import charts
 
-    yield from charts(group).items()
+    yield from charts(group, families(document)).items()
 
 
 def charts(board: Board) -> Iterator[tuple[str, Spec]]:
@@ -65,7 +67,7 @@ def drawn(document: Spec) -> Iterator[tuple[str, Spec]]:
             title = f"{task}: published (hollow) and ours (filled; pale: not comparable)"
             yield safe(f"published-{task}-{metric}"), framed(spec, title, "")
     for group in document["profiles"]:
-        for name, spec in profiled(group):
+        for name, spec in profiled(document, group):
             yield safe(f"{group['group']}-{name}"), spec
 
 

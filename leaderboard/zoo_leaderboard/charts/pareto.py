@@ -8,7 +8,7 @@ from zoo_leaderboard.charts.theme import Spec, colour, families
 from zoo_leaderboard.pareto import front
 
 HEIGHT = 340
-POINT = {"type": "point", "size": 95, "strokeWidth": 1.5, "opacity": 1}
+POINT = {"type": "point", "size": use("size"), "strokeWidth": 1.5, "opacity": 1}
 
 
 def shape() -> Spec:
@@ -80,6 +80,7 @@ def shape() -> Spec:
             "legend": {"orient": "bottom", "symbolType": "circle", "symbolOpacity": 1},
         },
         "step": "step-after",
+        "size": 95,
     }
     return template(define, layer, ("points", "published", "chance_x", "chance_y"))
 
@@ -140,7 +141,12 @@ def points(document: Spec, track: Spec, x: str, y: str, logs: tuple[bool, bool])
                 **at,
             }
         )
-    return found
+    return sorted(found, key=lambda one: bool(one["front"]))  # the front is drawn over the rest
+
+
+def size(count: int) -> int:
+    """Of a point's area: a crowd of thousands is made of small ones."""
+    return 95 if count <= 100 else 50 if count <= 500 else 24
 
 
 def shortened(labels: list[str]) -> list[str]:
@@ -189,6 +195,7 @@ def chart(document: Spec, track: Spec, x: str, y: str = "mean", log: bool = True
         },
         "color": colour_scale(among, [colour(one, families(document)) for one in among]),
         "step": "step-after" if known[x]["less"] else "step-before",
+        "size": size(len(dots)),
     }
     return fill(shape(), define, {"points": dots, "chance_y": chance})
 

@@ -35,21 +35,30 @@ function copier(text, name) {
 
 const spanOf = (low, high) => (missing(low) || missing(high) ? "–" : `${score(low)} to ${score(high)}`);
 
+const SAYS = { supports: "✓ for it", contradicts: "✗ against it", open: "… open" };
+
+// Where a comparison was made: a track of runs, or a group of profiles.
+function placeOf(anchor) {
+  const track = tracks.get(anchor), group = board.profiles.find((one) => one.group === anchor);
+  return track ? [track.task, track.protocol, track.budget].join(" · ") : group ? groupTitle(group) : anchor;
+}
+
 function evidenceTable(host, finding) {
-  const where = (one) => tracks.get(one.track), titled = (one) => (where(one) ? [where(one).task, where(one).protocol, where(one).budget].join(" · ") : one.track);
   const pValue = (p) => (missing(p) ? "–" : p < 0.001 ? p.toExponential(1) : p.toFixed(3));
-  const under = (text) => {
+  const counts = (one) => (one.b ? [one.n_a, one.n_b] : [one.n_a]).filter((n) => !missing(n)).join(" and ");
+  const where = (one) => `${placeOf(one.track)}${missing(one.length) ? "" : `, length ${one.length}`}${one.test ? `; ${one.test}` : ""}`;
+  const under = (...texts) => texts.filter(Boolean).map((text) => {
     const small = element("small");
     small.append(named(text));
     return small;
-  };
-  const counts = (one) => [one.n_a, one.n_b].filter((n) => !missing(n)).join(" and ");
+  });
   const list = [
-    { key: "pair", title: "what against what", small: "on which track", head: true, className: "name text", best: "ascending", value: titled, node: (one) => [named([one.a, one.b].filter(Boolean).join(" − ")), under(titled(one))] },
-    { key: "difference", title: "difference", best: "descending", value: (one) => one.difference, text: (one) => score(one.difference) },
+    { key: "pair", title: "what", small: "on which track", head: true, className: "name text", best: "ascending", value: where, node: (one) => [named([one.a, one.b].filter(Boolean).join(finding.measure === "ratio" ? " / " : " − ")), ...under(where(one), one.note)] },
+    { key: "difference", title: finding.measure ?? "difference", best: "descending", value: (one) => one.difference, text: (one) => score(one.difference) },
     { key: "interval", title: "95 %", text: (one) => spanOf(one.low, one.high) },
-    { key: "p", title: "p", best: "ascending", value: (one) => one.p, text: (one) => pValue(one.p) },
+    { key: "p", title: "p", small: "after Holm", best: "ascending", value: (one) => one.p, node: (one) => [element("span", pValue(one.p)), ...under(missing(one.p_holm) ? "" : pValue(one.p_holm))] },
     { key: "n", title: "seeds", text: counts },
+    { key: "says", title: "says", className: "name", best: "ascending", value: (one) => one.says, node: (one) => element("span", SAYS[one.says] ?? "–", `says ${one.says ?? ""}`) },
   ];
   table(host, list, finding.evidence, { label: `Evidence: ${finding.claim}`, className: "evidence" });
 }
@@ -67,6 +76,11 @@ function findingCard(finding) {
   const source = cite(finding.source);
   if (source.textContent) card.append(element("p", "", "source"));
   card.querySelector(".source")?.append("claimed by ", source);
+  if (finding.test) {
+    const words = element("p", "asked here: ", "source");
+    words.append(named(finding.test));
+    card.append(words);
+  }
   if (finding.evidence.length) {
     const more = element("details"), host = element("div");
     more.append(element("summary", `Evidence: ${finding.evidence.length} comparison${finding.evidence.length === 1 ? "" : "s"}`), host);
@@ -81,6 +95,11 @@ function findingCard(finding) {
     code.setAttribute("aria-label", "The command");
     line.append(element("span", finding.verdict === "not enough runs" ? "would settle it:" : "to run it again:", "small"), code, copier(finding.command, visible(finding.claim)));
     card.append(line);
+  }
+  if (finding.missing) {
+    const lack = element("p", "", "source");
+    lack.append(named(`Not to be run today: ${finding.missing}`));
+    card.append(lack);
   }
   return card;
 }

@@ -48,7 +48,7 @@ function pointsOf(track, rows, x, y) {
       xlow: fits(xlow, state.log) ? xlow : null, xhigh, ylow: fits(ylow, state.logy) ? ylow : null, yhigh,
       front: kept.has(row), picked: state.picked.includes(row.label), shown: false, align: "left", dx: 0, dy: 0,
     };
-  });
+  }).sort((a, b) => a.front - b.front); // the front is drawn over the rest
 }
 
 // Without the words that all of them begin with; none is left empty.
@@ -88,6 +88,7 @@ function paretoSpec(track, points, hollow, x, y, near) {
     scale: { type: log ? "log" : "linear", ...(log ? {} : { zero: false }), nice: false, padding: up ? 20 : narrow.matches ? 24 : 44 },
   });
   const define = { x: axis(x, state.log, false), y: axis(y, state.logy, true), step: x.less ? "step-after" : "step-before" };
+  define.size = points.length <= 100 ? 95 : points.length <= 500 ? 50 : 24; // a crowd is made of small ones
   if (low === high) define.y.scale.domain = state.logy ? [low / 2, low * 2] : [low - room, low + room];
   const legend = { ...specs.templates.pareto.define.color.legend, columns: narrow.matches ? 3 : 0, symbolStrokeWidth: 0 };
   define.color = { scale: { domain: families, range: families.map(colour) }, legend };

@@ -47,7 +47,9 @@ function oursNode(row) {
     const figure = missing(one.standard_errors) ? "" : `, ${score(one.standard_errors)} standard errors`;
     const sign = one.difference > 0 ? "+" : "";
     const difference = missing(one.difference) ? "" : ` (${sign}${score(one.difference)}${figure})`;
-    line.append(named(one.label), element("span", ` ${score(one.mean)}${difference}`));
+    const open = button("", null, () => go({ view: "board", track: one.track, open: one.label }), "open");
+    open.append(named(one.label));
+    line.append(open, element("span", ` ${score(one.mean)}${difference}`));
     const where = track ? `${track.protocol}, ${track.budget}` : "";
     const words = one.comparable ? `comparable${one.because ? `; ${one.because}` : ""}` : `not comparable because ${one.because}`;
     const small = element("small");
@@ -129,7 +131,7 @@ function drawPublishedCosts(host) {
     { ...word("model"), head: true }, word("quantity"),
     { key: "length", title: "length", best: "ascending", value: (row) => row.length, text: (row) => String(row.length ?? "–") },
     { key: "value", title: "as printed", best: "descending", value: (row) => row.value, node: (row) => [element("span", row.text ?? score(row.value)), ...tagsOf(row.flags)] },
-    { key: "ratio", title: "ratio", best: "descending", value: (row) => row.ratio, node: (row) => [element("span", missing(row.ratio) ? "–" : `${figures(row.ratio)} ×`), element("small", row.baseline ? `of ${row.baseline}` : "")] },
+    { key: "ratio", title: "ratio", best: "descending", value: (row) => row.ratio, node: (row) => [element("span", missing(row.ratio) ? "–" : `${figures(row.ratio)} ×`), element("small", [row.baseline ? `of ${row.baseline}` : "", missing(row.ratio_printed) ? "" : `printed ${figures(row.ratio_printed)}`].filter(Boolean).join(", "))] },
     word("device"), { key: "source", title: "source", className: "name text", best: "ascending", value: (row) => row.source, node: sourceNode },
     { key: "caveat", title: "caveat", className: "name text", node: (row) => [named(row.caveat ?? "")] },
   ];
