@@ -6,6 +6,7 @@ from functools import cache
 
 from zoo.identity import canonical
 from zoo.record import Record
+from zoo_leaderboard.exponent import Exponents
 from zoo_leaderboard.label import deciding, labels
 from zoo_leaderboard.measured import headline
 from zoo_leaderboard.row import Row
@@ -41,10 +42,12 @@ def arrange(records: Iterable[Record]) -> tuple[tuple[Track, ...], list[str]]:
             del before[record.run_id]
             home[key, record.run_id] = place
         place[record.run_id] = record
-    tracks = [
-        Track(key, rows([list(cell.values()) for cell in cells.values() if cell]))
+    found = {
+        key: rows([list(cell.values()) for cell in cells.values() if cell])
         for key, cells in groups.items()
-    ]
+    }
+    together = Exponents(tuple(row for same in found.values() for row in same))
+    tracks = [Track(key, same, together) for key, same in found.items()]
     return tuple(sorted(tracks, key=lambda track: track.key.order)), problems
 
 

@@ -1,9 +1,7 @@
 """Everything that is shown, as JSON: what the page draws, what `--json` writes."""
 
 from collections.abc import Sequence
-from importlib import import_module
 from importlib.metadata import version
-from importlib.util import find_spec
 from typing import Any
 
 from zoo.record import Record
@@ -57,21 +55,14 @@ def every(tracks: Sequence[Track]) -> list[Record]:
 
 def others(board: Board) -> dict[str, Any]:
     """What stands beside the tracks: profiles, published figures, claims."""
-    parts: dict[str, Any] = {
-        "profiles": [],
-        "published": {"sources": [], "rows": [], "averages": [], "costs": [], "curves": []},
-        "findings": [],
-    }
-    if board.profiles and find_spec("zoo.profile.summary"):
-        from zoo.profile.summary import summarise
+    from zoo.profile.summary import summarise
+    from zoo_leaderboard import findings, published
 
-        parts["profiles"] = summarise(board.profiles)
-    for name in ("published", "findings"):
-        if find_spec(f"zoo_leaderboard.{name}"):
-            module = import_module(f"zoo_leaderboard.{name}")
-            if hasattr(module, "part"):
-                parts[name] = module.part(board)
-    return parts
+    return {
+        "profiles": summarise(board.profiles),
+        "published": published.part(board),
+        "findings": findings.part(board),
+    }
 
 
 def track_part(track: Track, points: int = POINTS) -> dict[str, Any]:

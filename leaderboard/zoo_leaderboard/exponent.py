@@ -1,6 +1,8 @@
 """How a row's forward pass grows with the length, from its own records: the p of c · length^p."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from zoo_leaderboard.row import Row
@@ -30,3 +32,15 @@ def exponents(rows: Iterable[Row]) -> "dict[Row, Growth]":
         )
         if isinstance(fit, Growth)
     }
+
+
+@dataclass(frozen=True, eq=False)
+class Exponents:
+    """Of the rows of a whole board: fitted together when the first is asked for."""
+
+    rows: tuple[Row, ...]
+
+    @cached_property
+    def fits(self) -> "dict[Row, Growth]":
+        """By row."""
+        return exponents(self.rows)

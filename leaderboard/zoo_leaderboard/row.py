@@ -130,13 +130,14 @@ def over_steps(courses: Sequence[Mapping[int, float]], points: int) -> list[At]:
     known = [course for course in courses if course]
     if not known:
         return []
-    common = sorted(set(known[0]).intersection(*known[1:]))
+    common = list(known[0])
+    if any(list(course) != common for course in known[1:]) or common != sorted(common):
+        common = sorted(set(common).intersection(*known[1:]))
     every = -(-len(common) // points)
     kept = common if every < 2 else [*common[:-1:every], common[-1]]
-    found = []
-    for step in kept:
-        values = [course[step] for course in known]
-        mean = sum(values) / len(values)
-        if isfinite(mean):
-            found.append(At(step, mean, min(values), max(values)))
-    return found
+    values = [[course[step] for course in known] for step in kept]
+    found = [
+        At(step, sum(seeds) / len(seeds), min(seeds), max(seeds))
+        for step, seeds in zip(kept, values, strict=True)
+    ]
+    return [at for at in found if isfinite(at.mean)]

@@ -93,6 +93,11 @@ class Suite:
         wanted = dict.fromkeys(task for tasks in self.averages.values() for task in tasks)
         return tuple(task for task in wanted if self.columns[task] is not None)
 
+    @property
+    def ranked(self) -> bool:
+        """Whether a rank mean says more than the one task that it would be over."""
+        return len(self.rank_tasks) > 1 and any(e.rank_mean is not None for e in self.entries)
+
     @cached_property
     def entries(self) -> tuple[Entry, ...]:
         """Best first mean first, then best rank mean, then by name."""

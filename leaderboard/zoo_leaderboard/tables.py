@@ -5,7 +5,7 @@ from itertools import compress
 
 from zoo_leaderboard.column import COLUMNS, Column
 from zoo_leaderboard.read import Board
-from zoo_leaderboard.suite import Suite, suites
+from zoo_leaderboard.suite import Entry, Suite, suites
 from zoo_leaderboard.track import Ranked, Track
 from zoo_leaderboard.wording import MISSING, marks, score, short, span
 
@@ -75,10 +75,10 @@ def suite_table(suite: Suite) -> Table:
     key = suite.tracks[0].key
     here = [track is not None for track in suite.columns.values()]
     absent = [task for task, track in suite.columns.items() if track is None]
-    count = len(suite.rank_tasks)
+    ranks = f"; rank: mean over {len(suite.rank_tasks)} tasks" if suite.ranked else ""
     notes = [
         suite.note,
-        f"{key.device}, {key.precision}; rank: mean over {count} task{'s' if count != 1 else ''}",
+        f"{key.device}, {key.precision}{ranks}",
         f"no record here: {', '.join(absent)}" if absent else "",
         "* provisional: some task has fewer than three seeds that ended well"
         if any(entry.provisional for entry in suite.entries)
@@ -88,12 +88,18 @@ def suite_table(suite: Suite) -> Table:
         (
             entry.label + ("*" if entry.provisional else ""),
             *map(score, entry.means.values()),
-            MISSING if entry.rank_mean is None else f"{entry.rank_mean:.2f}",
+            *([place(entry)] if suite.ranked else []),
             *(c.state if c.mean is None else score(c.mean) for c in compress(entry.cells, here)),
         )
         for entry in suite.entries
     )
-    header = ("mixer", *suite.averages, "rank", *compress(suite.columns, here))
+    rank = ["rank"] if suite.ranked else []
+    header = ("mixer", *suite.averages, *rank, *compress(suite.columns, here))
     return Table(
         f"{suite.title}, budget {key.budget}", tuple(n for n in notes if n), header, rows, 0
     )
+
+
+def place(entry: Entry) -> str:
+    """The mean of its ranks, in two decimals."""
+    return MISSING if entry.rank_mean is None else f"{entry.rank_mean:.2f}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import compress
+from shlex import quote
 
 from rich.cells import cell_len
 from rich.console import Console, JustifyMethod
@@ -11,6 +12,7 @@ from rich.text import Text
 from zoo_leaderboard.column import COLUMNS, Column
 from zoo_leaderboard.read import Board
 from zoo_leaderboard.suite import Suite, suites
+from zoo_leaderboard.tables import place
 from zoo_leaderboard.track import Ranked, Track
 from zoo_leaderboard.wording import MISSING, marks, score, short, span, visible
 
@@ -24,6 +26,19 @@ def show(board: Board, console: Console) -> None:
     every = [mark for track in board.tracks for row in track.rows for mark in marks(track, row)]
     for sign, meaning in dict.fromkeys(every):
         console.print(Text(f"{sign} {meaning}", style="dim"))
+    hint(board, console)
+
+
+def hint(board: Board, console: Console) -> None:
+    """What to type next: two rows of one track to compare, and where the rest is to be seen."""
+    track = next((t for t in board.tracks if len(t.rows) > 1), None)
+    if track:
+        names = " ".join(quote(visible(one.row.label)) for one in track.ranking[:2])
+        text = f"is that a difference? zoo compare {names} --task {quote(visible(track.key.task))}"
+        console.print(Text(text, style="dim"))
+    more = f" and {len(board.profiles)} profiles" if board.profiles else ""
+    text = f"provenance, curves{more}: zoo leaderboard --html board.html"
+    console.print(Text(text, style="dim"))
 
 
 def show_track(track: Track, console: Console) -> None:
@@ -105,19 +120,25 @@ def show_suite(suite: Suite, console: Console) -> None:
     console.print(Text(visible(f"{key.device} · {key.precision}"), style="dim"))
     here = [track is not None for track in suite.columns.values()]
     tasks = [task.partition("/")[2] for task in compress(suite.columns, here)]
+    ranked = suite.ranked
     rows = [
         [
             entry.label + ("*" if entry.provisional else ""),
             *map(score, entry.means.values()),
+            *([place(entry)] if ranked else []),
             *(c.state if c.mean is None else score(c.mean) for c in compress(entry.cells, here)),
         ]
         for entry in suite.entries
     ]
-    header = ["mixer", *suite.averages, *tasks]
+    header = ["mixer", *suite.averages, *(["rank"] if ranked else []), *tasks]
     draw([list(one) for one in zip(header, *rows, strict=True)], console)
     absent = [task for task, track in suite.columns.items() if track is None]
     if absent:
         console.print(Text(visible(f"no record here: {', '.join(absent)}"), style="dim"))
+    if ranked:
+        count = len(suite.rank_tasks)
+        text = f"rank: mean over {count} tasks, of mixers that have all"
+        console.print(Text(text, style="dim"))
     if not suite.comparable:
         console.print(Text("no means: the tasks are scored by different metrics", style="dim"))
     for track in suite.outdated:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from zoo.identity import digest
 from zoo.record import Metric, Record
 from zoo_leaderboard.column import COLUMNS, Column
-from zoo_leaderboard.exponent import exponents
+from zoo_leaderboard.exponent import Exponents
 from zoo_leaderboard.pareto import front
 from zoo_leaderboard.row import DERIVED, Row
 
@@ -67,6 +67,8 @@ class Track:
 
     key: TrackKey
     rows: tuple[Row, ...]
+    exponents: Exponents
+    """Of these rows, and maybe of other tracks' too."""
 
     @cached_property
     def higher_is_better(self) -> bool:
@@ -115,10 +117,10 @@ class Track:
             found[column.key] = max(common, default=None)
         return found
 
-    @cached_property
+    @property
     def growth(self) -> "dict[Row, Growth]":
         """How the forward pass grows with the length, of the rows that tell."""
-        return exponents(self.rows)
+        return self.exponents.fits
 
     @cached_property
     def _costs(self) -> dict[Row, dict[str, float | None]]:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import zoo
 import zoo_leaderboard
 from zoo.record import Record
 from zoo.registry import fill, resolve
+from zoo_leaderboard.compare_command import compare
 
 Put = Callable[..., Record]
 DASH = "\u2013"
@@ -168,3 +170,26 @@ def test_tasks_of_a_suite_without_records_are_told_below_the_table(runs: Path, p
     text = run("--runs", runs).stdout
     assert "no record here: lra/text" in text
     assert text.splitlines()[2].split() == ["mixer", "Avg2", "listops"]
+
+
+def test_what_to_type_next_works_as_it_stands(runs: Path, put: Put) -> None:
+    for state in (16, 32):
+        put(0.4, mixer="a mamba", options={"state": state})
+    put(0.4, mixer="a mamba", task="lra/text")
+    text = " ".join(run("--runs", runs).stdout.split())
+    words = shlex.split(text.partition("zoo compare ")[2].partition(" provenance")[0])
+    assert words == ["a mamba state=16", "a mamba state=32", "--task", "lra/listops"]
+    app = typer.Typer()
+    app.command()(compare)
+    assert CliRunner().invoke(app, [*words, "--runs", str(runs)]).exit_code == 0
+
+
+def test_a_suite_shows_ranks_over_the_tasks_it_has(runs: Path, put: Put) -> None:
+    for mixer, first, second in (("gru", 0.4, 0.9), ("mamba", 0.5, 0.8), ("s4d", 0.6, 0.7)):
+        put(first, mixer=mixer, task="lra/a")
+        put(second, mixer=mixer, task="lra/b")
+    put(0.99, mixer="lone", task="lra/a")
+    lines = [line.split() for line in run("--runs", runs).stdout.splitlines()]
+    assert ["mixer", "mean", "rank", "a", "b"] in lines
+    assert ["mamba*", "0.650", "2.00", "0.500", "0.800"] in lines
+    assert ["lone*", DASH, DASH, "0.990", "missing"] in lines

@@ -103,7 +103,7 @@ def test_the_course_of_training_is_told_in_five_digits(runs: Path, make: Put) ->
 
 
 def test_many_rows_have_fewer_points_each(runs: Path, make: Put) -> None:
-    losses = {step: 1.0 for step in range(1, 101)}
+    losses = dict.fromkeys(range(1, 101), 1.0)
     for i in range(620):
         one = make(0.5, options={"i": i}, run_id=str(i)).model_copy(update={"losses": losses})
         write_fast(one, runs / str(i))

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from zoo.record import Record
-from zoo_leaderboard import files
 from zoo_leaderboard.document import document
 from zoo_leaderboard.export import content
 from zoo_leaderboard.read import Board, board
@@ -181,7 +180,7 @@ def test_what_may_not_be_read_is_named(runs: Path, monkeypatch: pytest.MonkeyPat
 
     # tests may run as root, whom no permission stops
     monkeypatch.setattr(Path, "read_text", denied)
-    monkeypatch.setattr(files.os, "scandir", closed)
+    monkeypatch.setattr("os.scandir", closed)
     problems = checked(runs).problems
     assert len(problems) == 2
     assert all("ermission denied" in problem for problem in problems)
@@ -206,7 +205,7 @@ def test_what_may_not_be_read_is_named(runs: Path, monkeypatch: pytest.MonkeyPat
 def test_odd_but_valid_records_are_shown(
     runs: Path, put: Put, parts: dict[str, Any], score: float | None
 ) -> None:
-    mixer = {"name": "odd", "options": {}, "kernel": None, "family": "x"}
+    mixer: dict[str, Any] = {"name": "odd", "options": {}, "kernel": None, "family": "x"}
     place(runs, "odd", changed(put, runs, mixer=mixer, **parts))
     whole = checked(runs)
     assert whole.problems == ()
@@ -287,3 +286,38 @@ def test_what_an_older_schema_did_not_keep_is_said_in_the_record(runs: Path) -> 
 def test_a_broken_profile_is_named(runs: Path, name: str) -> None:
     place(runs, name, BROKEN[name], "profile.json")
     only_problem(runs, name)
+
+
+def test_the_golden_profile_is_shown_and_told_once(runs: Path) -> None:
+    golden = (GOLDEN / "profile_1.json").read_text()
+    for name in ("a", "copy"):
+        place(runs, name, golden, "profile.json")
+    whole = checked(runs)
+    assert whole.problems == ()
+    assert [profile.mixer for profile in whole.profiles] == ["mamba"]
+    (group,) = document(whole)["profiles"]
+    lengths = [point["length"] for point in json.loads(golden)["points"]]
+    (row,) = group["rows"]
+    assert [point["length"] for point in row["points"]] == lengths
+
+
+def test_a_profile_of_another_schema_is_refused_by_name(runs: Path) -> None:
+    golden = json.loads((GOLDEN / "profile_1.json").read_text())
+    text = json.dumps({**golden, "schema_version": 7})
+    place(runs, "new", text, "profile.json")
+    assert "schema 7" in only_problem(runs, "new")
+
+
+def test_profiles_alone_make_a_board(runs: Path) -> None:
+    (runs / "0" / "record.json").unlink()
+    place(runs, "a", (GOLDEN / "profile_1.json").read_text(), "profile.json")
+    whole = checked(runs)
+    assert (whole.tracks, len(whole.profiles)) == ((), 1)
+
+
+def test_of_one_profile_measured_twice_the_later_session_counts(runs: Path) -> None:
+    golden = json.loads((GOLDEN / "profile_1.json").read_text())
+    for name, session in (("a", "2027-01-02T00:00:00"), ("b", "2027-01-01T00:00:00")):
+        text = json.dumps({**golden, "session": session})
+        place(runs, name, text, "profile.json")
+    assert [profile.session for profile in checked(runs).profiles] == ["2027-01-02T00:00:00"]
