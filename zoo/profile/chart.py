@@ -8,7 +8,10 @@ from typing import Any
 Spec = dict[str, Any]
 Row = Mapping[str, Any]
 
-COLOURS = ("#0b6aa8", "#c8561b", "#2a8a68", "#a34d8d", "#8a6d00", "#4457c0", "#b3303f", "#5f6b76")
+COLOURS = (
+    *("#0b6aa8", "#c8561b", "#2a8a68", "#a34d8d", "#8a6d00", "#4457c0"),
+    *("#b3303f", "#5f6b76", "#0e7c86", "#7a4b2a", "#6b7f1d", "#8a3fc0"),
+)
 """One a family; those of the leaderboard."""
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [1, 3])
 """One a mixer of a family, and one a kernel of it."""

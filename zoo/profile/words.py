@@ -48,6 +48,7 @@ class Asked:
 def read(registry: Registry, words: Sequence[str], *, multirun: bool) -> Asked:
     """The words made whole; raises ZooError for any mistake."""
     own, others = _own(words)
+    reached = lengths(own.pop("length"))
     given = parse(registry, others)
     _no_strangers(given)
     if "mixer" not in given:
@@ -62,7 +63,7 @@ def read(registry: Registry, words: Sequence[str], *, multirun: bool) -> Asked:
         for cell in cells
         for config in (around(registry, cell) if "task" in cell else [alone(registry, cell)])
     ]
-    return Asked(configs, lengths(own.pop("length")), **own)
+    return Asked(configs, reached, **own)
 
 
 def _own(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
