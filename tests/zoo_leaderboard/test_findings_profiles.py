@@ -41,10 +41,10 @@ def point(length: int, median: float, *, n: int = 16, state: int | None = None) 
     return Point(length=length, forward_ms=timing, state_bytes=state)
 
 
-def verdict(*profiles: Profile, name: str = "forward_ms", least: float = 1.0) -> dict[str, Any]:
+def verdict(*profiles: Profile, name: str = "forward_ms", **bound: float) -> dict[str, Any]:
     test = {
         "a": {"mixer": ["attention"]}, "b": {"mixer": ["mamba"]}, "measure": "ratio",
-        "quantity": {"of": "profile", "name": name, "length": 1024}, "at_least": least,
+        "quantity": {"of": "profile", "name": name, "length": 1024}, **(bound or {"at_least": 1.0}),
     }  # fmt: skip
     whole = {"id": "x", "claim": "it is", "source": "s4", "command": "zoo profile", "test": test}
     return evaluate(Finding.model_validate(whole), Board((), profiles, ()))
@@ -60,14 +60,15 @@ def test_a_ratio_of_medians_has_its_interval_from_the_quartiles() -> None:
     # se = 0.929 sqrt(2) ln(1.1025) / 4 = 0.032050; t(0.975; 15) = 2.131450: exp(+-0.068313)
     assert (one["low"], one["high"]) == pytest.approx((1.867938, 2.141400), abs=1e-4)
     assert one["track"].startswith("profile-")
-    assert verdict(slow, fast, least=2.5)["verdict"] == "contradicted"
-    assert verdict(slow, fast, least=2.1)["verdict"] == "not enough runs"
+    assert verdict(slow, fast, at_least=2.5)["verdict"] == "contradicted"
+    assert verdict(slow, fast, at_most=2.5)["verdict"] == "supported"
+    assert verdict(slow, fast, at_least=2.1)["verdict"] == "not enough runs"
 
 
 def test_what_is_counted_needs_no_interval() -> None:
     big = profile("attention", [point(1024, 1.0, state=4000)])
     small = profile("mamba", [point(1024, 1.0, state=100)])
-    found = verdict(big, small, name="state_bytes", least=10)
+    found = verdict(big, small, name="state_bytes", at_least=10)
     assert found["verdict"] == "supported"
     assert found["evidence"][0]["difference"] == 40
 
