@@ -1,5 +1,6 @@
 """A claim and its opposite never both hold, whatever the scores are."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from zoo.record import Record
+from zoo_leaderboard import findings, published
 from zoo_leaderboard.arrange import arrange
 from zoo_leaderboard.findings.spec import Finding
 from zoo_leaderboard.findings.verdict import evaluate
@@ -60,3 +62,20 @@ def test_a_claim_and_its_opposite_never_both_hold(
         assert turned == opposite == "contradicted"
     if one == "contradicted" and tasks == 1:
         assert turned == opposite == "supported"
+
+
+def test_figures_beyond_reason_and_configs_of_any_shape_end_in_plain_json(make: Put) -> None:
+    odd = [["alibi"], "rope", {"name": ["x"]}, None, {"name": "rope"}, {"name": "alibi"}]
+    records = [
+        make(
+            value, mixer=mixer, seed=seed, task=task, protocol="tay-paper", budget="paper",
+            config={"position": position, "direction": [3], "steps": {"a": 1}},
+            curve={1: value, 128: value}, trained_to=longest,
+        )
+        for task, longest in (("copy", 32), ("lra/listops", 10**400))
+        for mixer in ("attention", "mamba")
+        for position in odd
+        for seed, value in enumerate((1.7e308, -1.7e308, 1e-320))
+    ]  # fmt: skip
+    here = Board(arrange(records)[0], (), ())
+    json.dumps([findings.part(here), published.part(here)], allow_nan=False)

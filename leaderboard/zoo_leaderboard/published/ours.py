@@ -1,6 +1,6 @@
 """Our rows beside a published number: how far apart, and whether that may be said at all."""
 
-from math import sqrt
+from math import hypot, sqrt
 from typing import TYPE_CHECKING, Any
 
 from zoo_leaderboard.published.load import Score
@@ -91,7 +91,7 @@ def standard_errors(difference: float, score: Score, row: "Row") -> tuple[float 
         notes = ["standard error of ours alone: what their ± is, is not stated"]
     if ours is None:
         return None, ["no standard error: ours is one seed"]
-    whole = sqrt(ours**2 + (theirs or 0.0) ** 2)
+    whole = hypot(ours, theirs or 0.0)
     if whole <= 1e-12:
         return None, ["no standard error: all our seeds scored the same"]
     return difference / whole, notes
