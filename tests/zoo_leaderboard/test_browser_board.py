@@ -3,19 +3,17 @@
 import csv
 import io
 import json
-import random
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page
 
 from zoo.record import Record
-from zoo_leaderboard.page import own, page
+from zoo_leaderboard.page import page
 from zoo_leaderboard.read import board
-from zoo_leaderboard.statistics import compare, holm, quantile
+from zoo_leaderboard.statistics import compare, holm
 
 Put = Callable[..., Record]
 Open = Callable[..., Page]
@@ -157,42 +155,6 @@ def test_the_difference_shown_is_the_one_that_python_finds(opened: Any, zoo: Pat
     assert f"+{abs(paired.difference or 0):.3g}" in lines.first.inner_text()
 
 
-def test_the_script_counts_as_python_does(open_page: Open) -> None:
-    draw = random.Random(6)
-    cases: list[list[dict[str, float]]] = []
-    for case in range(120):
-        n, m = draw.randint(0, 6), draw.randint(0, 6)
-        sides = [range(n), range(n) if case % 2 else range(3, 3 + m)]
-        spread = 10.0 ** draw.randint(-6, 2)
-        cases.append([{str(i): draw.gauss(0.5, spread) for i in side} for side in sides])
-    cases += [
-        [{"0": 1.0, "1": 1.0}, {"0": 0.5, "1": 0.5}],
-        [{"0": 0.5, "1": 0.3}, {"0": 0.4, "1": 0.2}],
-    ]
-    shown = open_page(b"<!doctype html><title>none</title>")
-    script = f"""([cases, families]) => {{
-      const missing = (value) => value === null || value === undefined;
-      {own("js/stats.js")}
-      const points = [1, 2, 2.5, 7, 40].map((n) => quantile(n));
-      return [cases.map(([a, b]) => difference(a, b)), families.map(holm), points];
-    }}"""
-    families = [
-        [draw.choice([None, draw.random() ** 3]) for _ in range(size)] for size in range(12)
-    ]
-    ours, adjusted, points = shown.evaluate(script, [cases, families])
-    for (a, b), found in zip(cases, ours, strict=True):
-        wanted = compare(*({int(seed): value for seed, value in side.items()} for side in (a, b)))
-        assert found["test"] == wanted.test
-        for name in ("difference", "low", "high", "p", "n_a", "n_b"):
-            value = getattr(wanted, name)
-            assert found[name] == (
-                value if value is None else pytest.approx(value, rel=1e-6, abs=1e-12)
-            )
-    for ps, got in zip(families, adjusted, strict=True):
-        assert got == [p if p is None else pytest.approx(p) for p in holm(ps)]
-    assert points == [pytest.approx(quantile(n), rel=1e-9) for n in (1, 2, 2.5, 7, 40)]
-
-
 def test_a_link_brings_back_what_was_seen(opened: Any) -> None:
     shown = opened()
     shown.get_by_label("Search").fill("a")
@@ -253,37 +215,6 @@ def test_files_hold_the_rows_as_filtered_and_sorted(opened: Any) -> None:
     assert name.endswith(".tex")
     assert r"1 & s4 & 0.910 & 0.885--0.935 & 3/3 & 300 &" in text
     assert r"95 \% interval" in text
-
-
-def test_a_row_tells_where_it_comes_from_and_how_to_run_it_again(
-    runs: Path, put: Put, open_page: Open
-) -> None:
-    config = {"dim": 64, "position": {"name": "rope", "base": 10000}, "pattern": ["mamba", "a b"]}
-    for seed in (0, 1):
-        put(0.5 + seed / 100, mixer="mamba", seed=seed, config=config)
-    put(None, mixer="mamba", seed=2, status="oom", config=config)
-    shown = open_page(page(board(runs), vega=""))
-    shown.locator(".rows tbody tr:not(.chance)").first.focus()
-    shown.keyboard.press("Enter")
-    text = shown.locator("dialog[open]").inner_text()
-    for part in (
-        "0123456789ab",
-        "4351596",
-        "torch 2.13",
-        "cpu: 2 cores",
-        "mixer-zoo 0.1.0",
-        "listops",
-    ):
-        assert part in text, part
-    assert "train: oom: why" in text
-    command = shown.locator("dialog[open] .typed pre").inner_text()
-    assert command.startswith("zoo run -m task=lra/listops mixer=mamba budget=cpu")
-    assert "position=rope position.base=10000" in command
-    assert "'pattern=[mamba,a b]'" in command
-    assert command.endswith("seed=0,1,2")
-    shown.keyboard.press("Escape")
-    assert not shown.locator("dialog[open]").count()
-    expect(shown).not_to_have_url(re.compile("open="))
 
 
 def test_the_keyboard_alone_goes_everywhere(opened: Any) -> None:

@@ -53,8 +53,8 @@ function publishedOf(track, row) {
 function hollow({ row, comparable, because, standard_errors: errors }) {
   const mark = element("span", undefined, comparable ? "printed comparable" : "printed");
   const words = comparable ? `comparable${missing(errors) ? "" : `: ours is ${score(errors)} standard errors from it`}` : `not comparable because ${because}`;
-  mark.title = visible(`${row.model}, ${row.source}: ${words}`);
-  mark.append(row.text, element("span", ` (${mark.title})`, "unseen"));
+  mark.title = visible(`${row.model}, ${row.source}, printed as ${row.text}: ${words}`);
+  mark.append(score(row.value), element("span", ` (${mark.title})`, "unseen"));
   return mark;
 }
 
@@ -102,8 +102,8 @@ function columnsOf(track, fronts) {
     })),
   ];
   if (track.rows.some((row) => publishedOf(track, row).length)) {
-    const first = (row) => (row.chance ? undefined : publishedOf(track, row)[0]);
-    list.push({ key: "published", title: "published", small: "nearest, mostly not comparable", best: better, className: "cost", value: (row) => first(row)?.row.value, node: (row) => (first(row) ? hollow(first(row)) : row.chance ? "" : "–") });
+    const first = (row) => (row.chance ? undefined : publishedOf(track, row).find((one) => !missing(one.row.value)));
+    list.push({ key: "published", title: "published", small: "nearest", best: better, className: "cost", value: (row) => first(row)?.row.value, node: (row) => [first(row) ? hollow(first(row)) : row.chance ? "" : "–"] });
   }
   return list;
 }
@@ -182,6 +182,7 @@ function drawNotes(host, track) {
     `: ${track.higher_is_better ? "more" : "less"} is better; mean over the seeds that ended well, out of all that were started, with Student's 95 % interval. Chance: ${score(track.chance)}. Costs are medians over seeds. `,
     element("span", "Marked", "front"),
     " costs lie on the front of the rows shown: no other row is at least as good in score and in that cost, and better in one. Fewer than three seeds make a row provisional.",
+    track.rows.some((row) => publishedOf(track, row).length) ? " Published, ◇: the nearest printed value of the same mixer on this task; the row's page says whether the two may be compared." : "",
     absent.length ? ` Not measured on this track: ${absent.join(", ")}.` : "",
   ];
   host.replaceChildren(named(track.headline), ...parts);

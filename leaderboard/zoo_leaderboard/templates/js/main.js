@@ -32,6 +32,7 @@ function redraw() {
     tab.setAttribute("aria-selected", shown);
     tab.tabIndex = shown ? 0 : -1;
     find(`view-${name}`).hidden = !shown;
+    if (shown) find("tabs").scrollLeft = tab.offsetLeft - 24;
   }
   refocus(() => views[state.view].draw(find(`view-${state.view}`)));
   provenance();
@@ -60,6 +61,9 @@ function dialogs() {
     dialog.querySelector(".close").addEventListener("click", () => dialog.close());
     dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   }
+  document.addEventListener("click", (event) => { // the path as it was: what was clicked may be gone by now
+    for (const menu of document.querySelectorAll(".menu[open]")) if (!event.composedPath().includes(menu)) menu.open = false;
+  });
   find("provenance").addEventListener("close", () => state.open && go({ open: "" }));
   find("keys").addEventListener("click", () => find("help").showModal());
 }

@@ -1,0 +1,48 @@
+"""The page's own statistics, held to Python's on random data."""
+
+import random
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page
+
+from zoo_leaderboard.page import own
+from zoo_leaderboard.statistics import compare, holm, quantile
+
+Open = Callable[..., Page]
+
+
+def test_the_script_counts_as_python_does(open_page: Open) -> None:
+    draw = random.Random(6)
+    cases: list[list[dict[str, float]]] = []
+    for case in range(120):
+        n, m = draw.randint(0, 6), draw.randint(0, 6)
+        sides = [range(n), range(n) if case % 2 else range(3, 3 + m)]
+        spread = 10.0 ** draw.randint(-6, 2)
+        cases.append([{str(i): draw.gauss(0.5, spread) for i in side} for side in sides])
+    cases += [
+        [{"0": 1.0, "1": 1.0}, {"0": 0.5, "1": 0.5}],
+        [{"0": 0.5, "1": 0.3}, {"0": 0.4, "1": 0.2}],
+    ]
+    shown = open_page(b"<!doctype html><title>none</title>")
+    script = f"""([cases, families]) => {{
+      const missing = (value) => value === null || value === undefined;
+      {own("js/stats.js")}
+      const points = [1, 2, 2.5, 7, 40].map((n) => quantile(n));
+      return [cases.map(([a, b]) => difference(a, b)), families.map(holm), points];
+    }}"""
+    families = [
+        [draw.choice([None, draw.random() ** 3]) for _ in range(size)] for size in range(12)
+    ]
+    ours, adjusted, points = shown.evaluate(script, [cases, families])
+    for (a, b), found in zip(cases, ours, strict=True):
+        wanted = compare(*({int(seed): value for seed, value in side.items()} for side in (a, b)))
+        assert found["test"] == wanted.test
+        for name in ("difference", "low", "high", "p", "n_a", "n_b"):
+            value = getattr(wanted, name)
+            assert found[name] == (
+                value if value is None else pytest.approx(value, rel=1e-6, abs=1e-12)
+            )
+    for ps, got in zip(families, adjusted, strict=True):
+        assert got == [p if p is None else pytest.approx(p) for p in holm(ps)]
+    assert points == [pytest.approx(quantile(n), rel=1e-9) for n in (1, 2, 2.5, 7, 40)]
