@@ -287,6 +287,19 @@ def test_a_search_leaves_only_its_lines(rich: Board, open_page: Any) -> None:
     assert "trained to here" in words(page, ".curve")
 
 
+def test_what_changes_no_chart_leaves_it_standing(rich: Board, open_page: Any) -> None:
+    page = open_page(rich)
+    drawn(page)
+    page.evaluate("document.querySelector('.pareto svg').id = 'first'")
+    page.locator("table.board thead button").first.click()
+    until(page, "location.hash.includes('sort=')")
+    page.wait_for_timeout(300)
+    assert page.locator("#first").count() == 1
+    page.emulate_media(color_scheme="dark")
+    until(page, "!document.querySelector('#first')")
+    drawn(page)
+
+
 def test_smoke_is_written_into_the_chart(rich: Board, open_page: Any) -> None:
     (track,) = [track for track in rich.tracks if track.key.note]
     page = open_page(rich, f"track={track.key.anchor}")

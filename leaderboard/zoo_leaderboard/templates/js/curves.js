@@ -94,7 +94,7 @@ function drawCurves(host, track, rows) {
     figure.querySelector("figcaption").textContent = course.words(track) + more;
     const height = 260 + 17 * Math.ceil(kept.length / (narrow.matches ? 1 : 2)); // the legend takes room of the plot's
     const label = `${track.task}: ${course.title.toLowerCase()}; a line for each of ${kept.map((row) => row.label).join(", ")}`;
-    embed(figure.querySelector(".drawing"), noted({ height, ...spec }, track), label, { tip: courseWords(course.across) });
+    embedNew(figure.querySelector(".drawing"), noted({ height, ...spec }, track), label, { tip: courseWords(course.across) });
   }
   host.hidden = [...host.children].every((figure) => figure.hidden);
 }

@@ -138,7 +138,7 @@ function drawProfileCharts(host, group) {
       return one;
     });
     figure.querySelector("figcaption").textContent = [spec.title?.subtitle ?? []].flat().slice(1).join(" "); // the formulas
-    embed(figure.querySelector(".drawing"), recoloured(spec, group), `${CHARTS[name] ?? name} against length for ${group.rows.map((row) => row.label).join(", ")}; the tables below hold the same figures`, { tip: profileWords });
+    embedNew(figure.querySelector(".drawing"), recoloured(spec, group), `${CHARTS[name] ?? name} against length for ${group.rows.map((row) => row.label).join(", ")}; the tables below hold the same figures`, { tip: profileWords });
   }
   for (const child of host.children) child.hidden = !(child.dataset.part in made);
 }

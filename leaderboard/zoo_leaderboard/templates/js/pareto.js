@@ -28,6 +28,15 @@ function noted(spec, track) {
   return track.note ? { ...spec, title: { text: track.note, color: warn, fontSize: 12, anchor: "start", offset: 8 } } : spec;
 }
 
+// Sorting a table or opening a row changes no chart: what would be drawn as it stands stays.
+const standing = new WeakMap();
+function embedNew(host, spec, label, options) {
+  const key = JSON.stringify([spec, label, dark.matches, host.clientWidth]);
+  if (standing.get(host) === key) return null;
+  standing.set(host, key);
+  return embed(host, spec, label, options);
+}
+
 function titleOf(axis, track, up) {
   const length = axis.by_length ? track.lengths[axis.key] : null, at = missing(length) ? "" : ` at ${length} tokens`;
   const side = up ? (axis.less ? "less is better ↓" : "more is better ↑") : axis.less ? "← less is better" : "more is better →";
@@ -211,7 +220,7 @@ async function drawPareto(host, track, rows) {
   plot.hidden = !points.length;
   if (!points.length) return;
   const label = `${track.task}: ${y.title} against ${x.title}; the table of rows holds the same figures`;
-  const found = await embed(plot, paretoSpec(track, points, hollow, x, y, near), label, { tip: paretoWords(track, x, y) });
+  const found = await embedNew(plot, paretoSpec(track, points, hollow, x, y, near), label, { tip: paretoWords(track, x, y) });
   if (!found) return;
   found.view.addEventListener("click", (_event, item) => {
     if (item?.datum?.label && tracks.get(state.track) === track) go({ open: item.datum.label });

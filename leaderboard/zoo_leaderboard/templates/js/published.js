@@ -184,7 +184,7 @@ views.published = {
     figure.hidden = !spec;
     figure.querySelector("h2").replaceChildren(named(`${task} · ${metric}`));
     figure.querySelector("figcaption").textContent = "Hollow: as published, with the printed spread. Filled: ours of the same mixer, with the 95 % interval over seeds; pale where protocol, budget or task differ, so that the two may not be compared.";
-    if (spec) embed(figure.querySelector(".drawing"), spec, `${task}: published ${metric} beside ours; the table below holds the same figures`, { tip: dotWords(rows) });
+    if (spec) embedNew(figure.querySelector(".drawing"), spec, `${task}: published ${metric} beside ours; the table below holds the same figures`, { tip: dotWords(rows) });
     table(partOf(host, "rows", () => element("div")), publishedColumns(), rows, { label: `Published scores of ${task}`, className: "published", sort: "-value" });
     for (const [name, draw] of [["averages", drawAverages], ["curves", drawPublishedCurves], ["costs", drawPublishedCosts]]) {
       draw(partOf(host, name, () => element("details", undefined, "fold")));
