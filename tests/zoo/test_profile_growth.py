@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from zoo.profile.claim import claim, effective, exact
-from zoo.profile.growth import Growth, Refused, growth
+from zoo.profile.growth import Growth, Refused, growth, many
 
 LENGTHS = [2**k for k in range(8, 17)]
 
@@ -36,16 +36,22 @@ def test_an_overhead_hides_no_growth() -> None:
 
 @pytest.mark.parametrize(("p", "overhead"), [(1.0, 0.0), (1.0, 1.0), (2.0, 1.0)])
 def test_the_interval_holds_the_truth_as_often_as_it_says(p: float, overhead: float) -> None:
-    noise = np.random.default_rng(0)
+    noise = np.random.default_rng(0).standard_normal((400, len(LENGTHS)))
     truth = np.array([overhead + (n / 1024) ** p for n in LENGTHS])
     held = 0
-    for _ in range(100):
-        measured = truth * np.exp(0.05 * noise.standard_normal(len(truth)))
-        found = growth(LENGTHS, measured.tolist())
+    for found in many(LENGTHS, (truth * np.exp(0.05 * noise)).tolist()):
         assert isinstance(found, Growth)
         assert found.high - found.low < 0.5
         held += found.low <= p <= found.high
-    assert held >= 89  # 95 of 100, and three standard errors of it
+    assert 367 <= held <= 393  # 95 of 100, and three standard errors of it
+
+
+def test_many_rows_are_fitted_as_each_alone_and_bad_ones_spoil_no_other() -> None:
+    rows = [[1.0 + (n / 700) ** p for n in LENGTHS] for p in (0.7, 1.3, 2.1)]
+    rows[1:1] = [[3.0] * len(LENGTHS), [-1.0] * len(LENGTHS), [float("nan")] * len(LENGTHS)]
+    found = many(LENGTHS, rows)
+    assert found == [growth(LENGTHS, row) for row in rows]
+    assert [isinstance(one, Refused) for one in found] == [False, True, True, True, False, False]
 
 
 @pytest.mark.parametrize(

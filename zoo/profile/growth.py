@@ -6,7 +6,7 @@ from math import exp, log
 from typing import Any
 
 import numpy as np
-from scipy.stats import f as f_distribution
+from scipy.special import fdtri
 
 LEAST_POINTS = 5
 LEAST_RANGE = 10.0
@@ -84,9 +84,9 @@ def _fits(n: Any, target: Any) -> list[Growth | Refused]:
     p, z, least = _best(x, t)
     noise = np.maximum(least, len(n) * 1e-14)  # what was computed fits to the last digit
     worse = (spread - noise) / 2 / (noise / free)
-    allowed = noise * (1 + f_distribution.ppf(0.95, 1, free) / free)
+    allowed = noise * (1 + fdtri(1, free, 0.95) / free)
     low, high = (_end(side, p, z, noise, allowed, x, t) for side in (-1, 1))
-    critical = f_distribution.ppf(0.95, 2, free)
+    critical = fdtri(2, free, 0.95)
     trend = t @ (x - x.mean())
     found: list[Growth | Refused] = []
     for i in range(len(t)):
