@@ -19,7 +19,7 @@ slow: $(READY) ## the tests that take minutes
 	$(BIN)/pytest -n 2 -m "slow and not gpu"
 
 readme: $(READY) ## the README's table and figures, out of the committed records
-	$(BIN)/python leaderboard/readme.py
+	$(BIN)/python docs/readme.py
 
 lock: ## rewrite constraints.txt from what is installed
 	$(BIN)/pip freeze --exclude-editable > constraints.txt

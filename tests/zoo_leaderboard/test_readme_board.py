@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def script() -> dict[str, Any]:
-    return runpy.run_path(str(ROOT / "leaderboard" / "readme.py"))
+    return runpy.run_path(str(ROOT / "docs" / "readme.py"))
 
 
 def test_they_are(script: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
