@@ -185,8 +185,9 @@ def test_three_thousand_rows_are_all_there(open_page: Open, make: Any) -> None:
     assert 100 <= first < 1000
     rows.last.scroll_into_view_if_needed()
     expect(rows.nth(first)).to_be_attached()
-    shown.evaluate("dispatchEvent(new Event('beforeprint'))")
-    expect(rows).to_have_count(3001)
+    shown.get_by_label("Search").fill("mixer1")
+    shown.evaluate("dispatchEvent(new Event('beforeprint'))")  # on paper nothing can be scrolled to
+    expect(rows).to_have_count(1111 + 1)
     shown.get_by_label("Search").fill("mixer299")
     expect(rows).to_have_count(11 + 1)
     shown.get_by_label("Search").fill("")
