@@ -231,6 +231,9 @@ def test_the_keyboard_alone_goes_everywhere(opened: Any) -> None:
     shown.keyboard.press("Space")
     assert shown.locator(".rows tr.picked").count() == 2
     assert shown.locator(".comparison tbody tr").count() == 1
+    assert shown.locator("#picked").is_visible()
+    shown.get_by_role("tab", name="Suites").click()
+    assert not shown.locator("#picked").is_visible()
     shown.keyboard.press("?")
     assert shown.get_by_role("dialog", name="Keys").is_visible()
     shown.keyboard.press("Escape")

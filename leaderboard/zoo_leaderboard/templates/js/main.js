@@ -26,7 +26,7 @@ function furnish() {
 }
 
 function redraw() {
-  find("tip").hidden = true;
+  find("tip").hidden = find("picked").hidden = true; // the board shows its own again
   for (const name of ORDER) {
     const shown = name === state.view, tab = find(`tab-${name}`);
     tab.setAttribute("aria-selected", shown);
