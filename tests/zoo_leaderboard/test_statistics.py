@@ -76,7 +76,7 @@ def reference(a: dict[int, float], b: dict[int, float]) -> tuple[float, float, f
         ({2: 0.41, 0: 0.45, 1: 0.40}, {0: 0.40, 1: 0.41, 2: 0.39}, "paired t"),
         ({0: 0.41, 1: 0.45, 2: 0.40}, {0: 0.40, 1: 0.41, 3: 0.39}, "Welch"),
         ({0: 0.41, 1: 0.45}, {5: 0.1, 6: 0.7, 7: 0.2, 8: 0.9, 9: 0.5}, "Welch"),
-        ({0: 0.5, 1: 0.5}, {1: 0.4, 2: 0.6}, "Welch"),
+        ({0: 0.5, 1: 0.51}, {1: 0.4, 2: 0.6}, "Welch"),
     ],
 )
 def test_two_rows_are_compared_as_scipy_does(
@@ -167,3 +167,10 @@ def test_a_metric_that_leaves_its_range_keeps_its_mean_inside_the_interval() -> 
     assert summary is not None
     assert summary.interval is not None
     assert summary.interval[0] <= summary.mean <= summary.interval[1]
+
+
+def test_a_side_without_spread_counts_with_the_others_spread() -> None:
+    # s_b = 0.1 sqrt(2), error = s_b / sqrt(2) = 0.1, 1 degree of freedom: t(0.975; 1) = 12.7062
+    found = compare({0: 0.5, 1: 0.5}, {1: 0.4, 2: 0.6})
+    assert (found.difference, found.freedom) == pytest.approx((0.0, 1.0))
+    assert (found.low, found.high, found.p) == pytest.approx((-1.27062, 1.27062, 1.0), abs=1e-5)
