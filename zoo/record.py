@@ -180,7 +180,7 @@ def read(path: Path) -> Record:
         if path.stat().st_size > LARGEST:
             raise DataError(f"{path}: {path.stat().st_size} bytes is no record")
         return Record.model_validate(migrated(json.loads(path.read_text()), path))
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{path}: not a record: {str(error).splitlines()[0]}") from error
 
 

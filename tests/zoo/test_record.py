@@ -83,6 +83,7 @@ BROKEN = {
     "a list": "[]",
     "newer": json.dumps(content(schema_version=99)),
     "wrong type": json.dumps(content(schema_version=1, seed="x")),
+    "old with a list": json.dumps(content(schema_version=1, missing=["x"])),
     "NaN": json.dumps(content(schema_version=1, seconds=float("nan"))),
     "deep": "[" * 100_000,
 }
