@@ -18,9 +18,18 @@ def chunk_size(width: int, length: int) -> int:
 
 def chunked(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
     """Masked scores inside a chunk of c tokens, one running sum of k v^T across the chunks."""
-    v = F.pad(v, (0, 1), value=1.0)  # a last column of ones sums the weights
+    return normalised(sums(q, k, weighed(v), causal))
+
+
+def weighed(v: Tensor) -> Tensor:
+    """A last column of ones, which sums the weights."""
+    return F.pad(v, (0, 1), value=1.0)
+
+
+def sums(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
+    """Weighted sums of the values, not yet divided: (b, h, l, e + 1) of such values."""
     if not causal:
-        return normalised(q @ (k.mT @ v))
+        return q @ (k.mT @ v)
     length = q.shape[2]
     size = chunk_size(q.shape[3], length)
     q, k, v = (
@@ -30,7 +39,7 @@ def chunked(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
     total = (k.mT @ v).cumsum(dim=2)  # (b, h, n, e, e + 1)
     before = F.pad(total[:, :, :-1], (0, 0, 0, 0, 1, 0))
     y = (q @ k.mT).tril() @ v + q @ before
-    return rearrange(normalised(y), "b h n c e -> b h (n c) e")[:, :, :length]
+    return rearrange(y, "b h n c e -> b h (n c) e")[:, :, :length]
 
 
 def normalised(y: Tensor) -> Tensor:

@@ -12,7 +12,15 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 import zoo
-from zoo_linear.kernelized import advance, chunk_size, chunked, reference
+from zoo_linear.kernelized import (
+    advance,
+    chunk_size,
+    chunked,
+    normalised,
+    reference,
+    sums,
+    weighed,
+)
 
 State = tuple[Tensor, Tensor]  # sum of k v^T (b, h, e, e) and of k (b, h, e)
 
@@ -68,6 +76,22 @@ class LinearAttention(zoo.Mixer):
         weight = widen(self.qkv.weight[:0])
         shape = batch, self.heads, width
         return weight.new_zeros(*shape, width), weight.new_zeros(*shape)
+
+    def prefill(
+        self, x: Float[Tensor, "b l d"], state: State | None = None
+    ) -> tuple[Float[Tensor, "b l d"], State]:
+        if not self.causal or self.kernel == "reference":
+            return super().prefill(x, state)
+        total, weight = self.initial_state(len(x)) if state is None else state
+        qkv = self.qkv(x)
+        q, k, v = rearrange(qkv, "b l (three h e) -> three b h l e", three=3, h=self.heads)
+        with full_precision(x):
+            q, k, v = feature(q), feature(k), weighed(widen(v))
+            past = torch.cat([total, weight[..., None]], dim=-1)  # (b, h, e, e + 1)
+            y = normalised(sums(q, k, v, causal=True) + q @ past)
+            past = past + k.mT @ v
+        mixed: Tensor = self.out(rearrange(y, "b h l e -> b l (h e)").to(qkv.dtype))
+        return mixed, (past[..., :-1].contiguous(), past[..., -1].contiguous())
 
     def step(self, x: Float[Tensor, "b d"], state: State) -> tuple[Float[Tensor, "b d"], State]:
         if not self.causal:

@@ -192,3 +192,23 @@ def test_features_that_vanish_do_not_divide_by_zero() -> None:
 def test_heads_that_do_not_divide_are_refused_with_one_that_does() -> None:
     with pytest.raises(zoo.ZooError, match=r"heads=5 .* dim=24; try mixer.heads=4"):
         LinearAttention(24, heads=5)
+
+
+@pytest.mark.parametrize("kernel", ["auto", "reference"])
+@pytest.mark.parametrize("parts", [[1, 70], [33, 1, 37], [71]])
+def test_a_prefill_in_parts_leaves_the_state_of_the_steps(kernel: str, parts: list[int]) -> None:
+    mixer = build()
+    mixer.kernel = kernel
+    x = torch.randn(2, 71, DIM, dtype=torch.float64)
+    state, ys = None, []
+    for part in x.split(parts, dim=1):
+        y, state = mixer.prefill(part, state)
+        ys.append(y)
+    stepped = mixer.initial_state(2)
+    for token in x.unbind(1):
+        _, stepped = mixer.step(token, stepped)
+    assert state is not None
+    torch.testing.assert_close(torch.cat(ys, dim=1), by_hand(mixer, x, [71, 71]))
+    torch.testing.assert_close(state, stepped)
+    sizes = [one.untyped_storage().nbytes() for one in state]  # no view of what is larger
+    assert sizes == [one.nbytes for one in stepped]
