@@ -201,7 +201,7 @@ def test_a_prefill_in_parts_leaves_the_state_of_the_steps(kernel: str, parts: li
     mixer.kernel = kernel
     x = torch.randn(2, 71, DIM, dtype=torch.float64)
     state, ys = None, []
-    for part in x.split(parts, dim=1):
+    for part in torch.split(x, parts, dim=1):
         y, state = mixer.prefill(part, state)
         ys.append(y)
     stepped = mixer.initial_state(2)
