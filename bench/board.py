@@ -15,6 +15,7 @@ from time import perf_counter, process_time
 from typing import Any, TypeVar
 
 from zoo.identity import digest
+from zoo.record import Record, dump
 from zoo_leaderboard.document import document
 from zoo_leaderboard.read import board
 
@@ -95,7 +96,7 @@ def fill(folder: Path, count: int) -> None:
         one = content(i)
         place = folder / one["task"]["name"] / one["mixer"]["name"] / one["run_id"]
         place.mkdir(parents=True)
-        (place / "record.json").write_text(json.dumps(one, indent=1))
+        (place / "record.json").write_text(dump(Record.model_validate(one)))
 
 
 def timed(call: Callable[[], T]) -> tuple[T, float, float]:

@@ -207,7 +207,7 @@ class Validation(Part):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.best, self.best_step = state["best"], state["best_step"]
         self.weights = state["weights"]
-        self.values = dict(state["values"])
+        self.values = dict(state.get("values", {}))  # kept since schema 2 of the record
 
 
 class Checkpoints(Part):

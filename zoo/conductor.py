@@ -65,5 +65,6 @@ class Conductor(L.Callback):
         return {type(part).__name__: part.state_dict() for part in self.parts}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        for part in self.parts:
-            part.load_state_dict(state_dict[type(part).__name__])
+        for part in self.parts:  # a checkpoint of an older zoo may lack the newest of them
+            if (state := state_dict.get(type(part).__name__)) is not None:
+                part.load_state_dict(state)

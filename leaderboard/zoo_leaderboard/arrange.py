@@ -1,11 +1,10 @@
 """Records to tracks and rows: what may be compared, and what is one answer."""
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
-from functools import cache
 
 from zoo.identity import canonical
 from zoo.record import Record
+from zoo_leaderboard.age import age
 from zoo_leaderboard.exponent import Exponents
 from zoo_leaderboard.label import deciding, labels
 from zoo_leaderboard.measured import headline
@@ -59,7 +58,9 @@ def identity(record: Record) -> str:
     """
     mixer = record.mixer
     whole = {"name": mixer.name, "family": mixer.family, "options": mixer.options}
-    text = canonical({**whole, "config": without_rate(deciding(record))})
+    # A run without a rate is none of a sweep, though the rest of its config be the same.
+    swept = {"swept": rate(record.config) is not None}
+    text = canonical({**whole, **swept, "config": without_rate(deciding(record))})
     if text.count("[") + text.count("{") > DEEPEST and depth(text) > DEEPEST:
         raise ValueError(f"nested deeper than {DEEPEST} levels")
     return text
@@ -117,23 +118,3 @@ def newest(records: Iterable[Record]) -> tuple[Record, ...]:
     for record in sorted(records, key=age):
         last[record.seed] = record
     return tuple(last[seed] for seed in sorted(last))
-
-
-def age(record: Record) -> tuple[datetime, str]:
-    """What sorts records from the oldest to the newest, the same every time."""
-    return started(record), record.run_id
-
-
-def started(record: Record) -> datetime:
-    """When it started; what is no date counts as oldest."""
-    return moment(record.started)
-
-
-@cache
-def moment(text: str) -> datetime:
-    """The time that an ISO 8601 text names, in UTC; the first of times for any other text."""
-    try:
-        when = datetime.fromisoformat(text)
-        return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return datetime.min.replace(tzinfo=UTC)

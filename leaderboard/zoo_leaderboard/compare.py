@@ -2,13 +2,17 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from zoo.errors import ZooError, nearest
 from zoo_leaderboard.column import COLUMNS
-from zoo_leaderboard.row import Row
+from zoo_leaderboard.row import DERIVED, Row
 from zoo_leaderboard.statistics import Comparison, compare, holm
 from zoo_leaderboard.track import Track
+
+LISTED = 8
+"""Labels or tracks that an error lists; of hundreds nobody reads more."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +38,14 @@ class Contest:
     """Names that were asked for and have no row here."""
 
 
-def contests(tracks: Sequence[Track], names: Sequence[str], task: str | None) -> list[Contest]:
-    """Every track that has the first of ``names`` and another of them, in the board's order.
+def contests(
+    tracks: Sequence[Track], names: Sequence[str], task: str | None
+) -> tuple[list[Contest], list[str]]:
+    """Every track that has the first of ``names`` and another of them, in the board's order; and
+    what was left out since a name means several rows there.
 
-    Raises ZooError for fewer than two names, for a name or task that is unknown, for one that means
-    several rows, and where no track has the baseline and another.
+    Raises ZooError for fewer than two names, for a name or task that is unknown, and where no track
+    has the baseline and another.
     """
     if len(set(names)) < 2:
         raise ZooError(
@@ -54,26 +61,25 @@ def contests(tracks: Sequence[Track], names: Sequence[str], task: str | None) ->
         if not any(matches(track, name) for track in within):
             known = {known for track in within for known in callable_names(track)}
             raise ZooError(f"no row is called {name!r}; {nearest(name, known)}")
-    found = []
+    found, unclear = [], []
     for track in within:
-        rows = {name: row for name in names if (row := only(track, name)) is not None}
-        if names[0] in rows and len(rows) > 1:
-            absent = tuple(name for name in names if name not in rows)
-            found.append(contest(track, list(dict.fromkeys(rows.values())), absent))
-    found = [one for one in found if one.others]
+        meant = {name: rows for name in names if (rows := matches(track, name))}
+        if len(meant) > 1 and names[0] in meant:
+            unclear += [several(track, name, rows) for name, rows in meant.items() if rows[1:]]
+        rows = list(dict.fromkeys(of[0] for of in meant.values() if not of[1:]))
+        if len(meant.get(names[0], ())) == 1 and len(rows) > 1:
+            absent = tuple(name for name in names if name not in meant)
+            found.append(contest(track, rows, absent))
     if not found:
-        where = "; ".join(f"{name!r} in {places(within, name)}" for name in dict.fromkeys(names))
-        raise ZooError(
-            f"no track has both {names[0]!r} and another: {where}. Rows are compared under one "
-            "task, protocol, budget and device only"
-        )
-    return found
+        raise ZooError("; ".join(unclear) or apart(within, names))
+    return found, unclear
 
 
 def contest(track: Track, rows: Sequence[Row], absent: tuple[str, ...]) -> Contest:
     """The rows against the first of them."""
     baseline, *others = rows
-    found = [compare(row.values, baseline.values) for row in others]
+    metric = track.key.headline
+    found = [compare(row.values, baseline.values, metric) for row in others]
     adjusted = holm([one.p for one in found])
     against = tuple(
         Against(row, one, p, ratios(track, row, baseline))
@@ -83,12 +89,17 @@ def contest(track: Track, rows: Sequence[Row], absent: tuple[str, ...]) -> Conte
 
 
 def ratios(track: Track, row: Row, baseline: Row) -> dict[str, float]:
-    """Costs of one row over another's; what either has not measured has no ratio."""
+    """Costs of one row over another's; what either has not measured has no ratio.
+
+    Nor have exponents and decades: they are logarithms already.
+    """
     found = {}
     for column in COLUMNS:
+        if column.key in DERIVED:
+            continue
         cost, base = track.cost(row, column), track.cost(baseline, column)
-        if cost is not None and base:
-            found[column.key] = cost / base
+        if cost is not None and base and isfinite(ratio := cost / base):
+            found[column.key] = ratio
     return found
 
 
@@ -98,16 +109,27 @@ def matches(track: Track, name: str) -> list[Row]:
     return labelled or [row for row in track.rows if row.first.mixer.name == name]
 
 
-def only(track: Track, name: str) -> Row | None:
-    """The one row that the name means here; raises ZooError where it means several."""
-    rows = matches(track, name)
-    if len(rows) > 1:
-        labels = ", ".join(repr(label) for label in sorted(row.label for row in rows))
-        raise ZooError(
-            f"{name!r} is {len(rows)} rows of {track.key.task} (budget {track.key.budget}): name "
-            f"one of {labels}, or another task with --task"
-        )
-    return rows[0] if rows else None
+def several(track: Track, name: str, rows: Sequence[Row]) -> str:
+    """That the name means all these rows, and what each is called."""
+    labels = sorted(row.label for row in rows)
+    more = f" and {len(labels) - LISTED} more" if len(labels) > LISTED else ""
+    return (
+        f"{name!r} is {len(rows)} rows of {place(track)}: name one of "
+        f"{', '.join(map(repr, labels[:LISTED]))}{more}"
+    )
+
+
+def apart(tracks: Sequence[Track], names: Sequence[str]) -> str:
+    """That no track has the first name and another, and where each is."""
+    where = []
+    for name in dict.fromkeys(names):
+        here = [place(track) for track in tracks if matches(track, name)]
+        more = f" and {len(here) - LISTED} more" if len(here) > LISTED else ""
+        where.append(f"{name!r} in {', '.join(here[:LISTED])}{more}")
+    return (
+        f"no track has both {names[0]!r} and another row: {'; '.join(where)}. Rows are compared "
+        "under one task, protocol, budget and device only"
+    )
 
 
 def callable_names(track: Track) -> Iterable[str]:
@@ -116,15 +138,10 @@ def callable_names(track: Track) -> Iterable[str]:
         yield from (row.label, row.first.mixer.name)
 
 
-def places(tracks: Iterable[Track], name: str) -> str:
-    """The tracks that have it, in words."""
-    found = [
-        f"{key.task} ({key.protocol}, {key.budget}, {key.device}, {key.precision})"
-        for track in tracks
-        if matches(track, name)
-        for key in [track.key]
-    ]
-    return " and ".join(found)
+def place(track: Track) -> str:
+    """The track in words."""
+    key = track.key
+    return f"{key.task} ({key.protocol}, {key.budget}, {key.device}, {key.precision})"
 
 
 def verdict(track: Track, one: Against) -> str:

@@ -34,9 +34,12 @@ def compare(
     whole = board(runs)
     for problem in whole.problems:
         print(f"problem: {visible(problem)}", file=sys.stderr)
-    found = contests(whole.tracks, names, task)
+    found, unclear = contests(whole.tracks, names, task)
+    for said in unclear:
+        print(f"left out: {visible(said)}", file=sys.stderr)
     if json is not None:
-        put(json, text_of({"format": 1, "contests": [contest_part(one) for one in found]}), "json")
+        parts = [contest_part(one) for one in found]
+        put(json, text_of({"format": 1, "contests": parts, "left_out": unclear}), "json")
         print(f"wrote {json}", file=sys.stderr)
     console = Console()
     for one in found:

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from importlib.metadata import version
+from math import inf, isfinite
 from typing import Any
 
 from zoo.record import Record
-from zoo_leaderboard.arrange import age
+from zoo_leaderboard.age import age
 from zoo_leaderboard.column import COLUMNS
 from zoo_leaderboard.files import unhurried
 from zoo_leaderboard.read import Board
 from zoo_leaderboard.rowpart import row_part
+from zoo_leaderboard.statistics import RANGES
 from zoo_leaderboard.suite import Suite, suites
 from zoo_leaderboard.track import Track
 
@@ -67,12 +69,14 @@ def others(board: Board) -> dict[str, Any]:
 
 def track_part(track: Track, points: int = POINTS) -> dict[str, Any]:
     """The conditions and the rows, best first."""
+    span = RANGES.get(track.key.headline, (-inf, inf))
     return {
         "track": track.key.anchor,
         **track.key._asdict(),
         "note": track.key.note,
         "higher_is_better": track.higher_is_better,
         "chance": track.chance,
+        "range": [end if isfinite(end) else None for end in span],
         "trained_to": track.trained_to,
         "lengths": {c.key: track.length(c) for c in COLUMNS if c.by_length},
         "rows": [row_part(track, ranked, points) for ranked in track.ranking],

@@ -25,12 +25,11 @@ def gather(folder: Path) -> "tuple[list[Record], list[Profile], list[str]]":
     problems: list[str] = []
     records: list[Record] = []
     profiles: list[Profile] = []
-    with unhurried():
-        for path in found(folder, problems):
-            if path.name == RECORD:
-                records.extend(taken(path, read, problems))
-            else:
-                profiles.extend(taken(path, read_profile, problems))
+    for path in found(folder, problems):
+        if path.name == RECORD:
+            records.extend(taken(path, read, problems))
+        else:
+            profiles.extend(taken(path, read_profile, problems))
     return records, profiles, problems
 
 

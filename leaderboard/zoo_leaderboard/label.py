@@ -80,10 +80,8 @@ def deciding(record: Record) -> dict[str, Any]:
 
 
 def without_lr(record: Record) -> Record:
-    """The record as if its config had no learning rate."""
-    return record.model_copy(
-        update={"config": {key: v for key, v in record.config.items() if key != "lr"}}
-    )
+    """The record as if its config had no learning rate of its own."""
+    return record.model_copy(update={"config": {**record.config, "lr": "swept"}})
 
 
 def position(record: Record) -> str:

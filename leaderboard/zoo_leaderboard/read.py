@@ -27,8 +27,8 @@ def board(folder: Path, empty_ok: bool = False) -> Board:
 
     Raises ZooError when there is nothing at all to show, unless ``empty_ok``.
     """
-    records, profiles, problems = gather(folder)
     with unhurried():
+        records, profiles, problems = gather(folder)
         tracks, unfit = arrange(records)
     whole = Board(tracks, tuple(distinct(profiles)), (*problems, *unfit))
     if not (whole.tracks or whole.profiles or empty_ok):

@@ -64,17 +64,22 @@ def summarise(values: Sequence[float], metric: str) -> Summary | None:
     if sd is None:
         return Summary(mean, len(values), None)
     half = quantile(len(values) - 1) * sd / sqrt(len(values))
+    low, high = ends(values, metric)
+    return Summary(mean, len(values), (max(mean - half, low), min(mean + half, high)), sd)
+
+
+def ends(values: Sequence[float], metric: str) -> tuple[float, float]:
+    """What the metric can be; anything where a value is not, which may be a percentage."""
     low, high = RANGES.get(metric, (-inf, inf))
-    # An interval never excludes its own mean, though a metric may leave the range it should keep.
-    interval = (min(max(mean - half, low), mean), max(min(mean + half, high), mean))
-    return Summary(mean, len(values), interval, sd)
+    return (low, high) if low <= min(values) and max(values) <= high else (-inf, inf)
 
 
-def compare(a: Mapping[int, float], b: Mapping[int, float]) -> Comparison:
+def compare(a: Mapping[int, float], b: Mapping[int, float], metric: str = "") -> Comparison:
     """The difference of two rows' means, from their values by seed.
 
     Paired t where both have exactly the same seeds, at least two of them: a seed stands for the
     same data in the same order. Else Welch, which supposes neither equal spreads nor equal numbers.
+    The interval is clipped to what two values of ``metric`` can differ by.
     """
     n_a, n_b = len(a), len(b)
     x, y = [a[seed] for seed in sorted(a)], [b[seed] for seed in sorted(b)]
@@ -91,7 +96,9 @@ def compare(a: Mapping[int, float], b: Mapping[int, float]) -> Comparison:
     half = quantile(freedom) * error
     p = tails(mean / error, freedom)
     test: Literal["paired t", "Welch"] = "paired t" if paired else "Welch"
-    return Comparison(mean, mean - half, mean + half, p, n_a, n_b, test, freedom)
+    low, high = ends((*x, *y), metric)
+    low, high = max(mean - half, low - high), min(mean + half, high - low)
+    return Comparison(mean, low, high, p, n_a, n_b, test, freedom)
 
 
 def of_pairs(x: Sequence[float], y: Sequence[float]) -> tuple[float, float] | None:

@@ -4,13 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from statistics import fmean
+from math import isfinite
 from typing import Literal, NamedTuple
 
 from zoo.identity import digest
-from zoo_leaderboard.arrange import started
+from zoo_leaderboard.age import started
 from zoo_leaderboard.label import labels
 from zoo_leaderboard.row import Row
+from zoo_leaderboard.statistics import average
 from zoo_leaderboard.track import SMOKE, Track
 
 State = Literal["ok", "provisional", "failed", "missing", "ambiguous"]
@@ -146,7 +147,8 @@ class Suite:
     def _mean(self, cells: Mapping[str, Cell], tasks: Sequence[str]) -> float | None:
         """Never over what is missing."""
         values = [value for task in tasks if (value := cells[task].mean) is not None]
-        return fmean(values) if self.comparable and len(values) == len(tasks) else None
+        whole = self.comparable and values and len(values) == len(tasks)
+        return found if whole and isfinite(found := average(values)) else None
 
 
 def middle_ranks(scores: Sequence[float]) -> list[float]:
@@ -154,7 +156,7 @@ def middle_ranks(scores: Sequence[float]) -> list[float]:
     places: dict[float, list[int]] = {}
     for place, score in enumerate(sorted(scores), start=1):
         places.setdefault(score, []).append(place)
-    return [fmean(places[score]) for score in scores]
+    return [average(places[score]) for score in scores]
 
 
 def with_ranks(entry: Entry, ranks: Mapping[int, float]) -> Entry:
@@ -162,7 +164,7 @@ def with_ranks(entry: Entry, ranks: Mapping[int, float]) -> Entry:
     if not ranks:
         return entry
     cells = tuple(cell._replace(rank=ranks.get(i)) for i, cell in enumerate(entry.cells))
-    return entry._replace(cells=cells, rank_mean=fmean(ranks.values()))
+    return entry._replace(cells=cells, rank_mean=average([*ranks.values()]))
 
 
 def suites(tracks: Iterable[Track]) -> tuple[Suite, ...]:

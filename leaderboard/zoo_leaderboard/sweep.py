@@ -19,7 +19,7 @@ class Rate(NamedTuple):
 
     lr: float
     valid: float | None
-    """Mean over the seeds that ended well."""
+    """Mean over the seeds that all rates share which could be chosen; over its own if none is."""
     mean: float | None
     """The headline on the test split; shown, never chosen by."""
     seeds_ok: int
@@ -57,27 +57,30 @@ def merged(groups: Sequence[tuple[Record, ...]]) -> list[Part]:
     """One part that shows the chosen rate, or one a rate where nothing was validated to choose by.
 
     ``groups`` are the records of every rate, one per seed. Never chosen on test: a sweep whose
-    rates have no validation score stays apart.
+    rates have no validation score stays apart. Chosen over the seeds that all have: whoever tries
+    rates with one seed and runs the best with more must not lose it to another's lucky seed.
     """
     if len(groups) < 2:
         return [Part(group) for group in groups]
     ordered = sorted(groups, key=lambda group: rate(group[0].config) or 0.0)
-    valid = [validated(group) for group in ordered]
+    scores = [validated(group) for group in ordered]
     failed = [any(headline(record) is None for record in group) for group in ordered]
-    able = [i for i, value in enumerate(valid) if value is not None and not failed[i]]
-    able = able or [i for i, value in enumerate(valid) if value is not None]
-    if not able:
-        return [Part(group) for group in ordered]
+    able = [i for i, one in enumerate(scores) if one and not failed[i]]
+    able = able or [i for i, one in enumerate(scores) if one]
+    shared = set.intersection(*(set(scores[i]) for i in able)) if able else set()
+    valid = [mean([one[seed] for seed in shared & one.keys() or one]) for one in scores]
     known = {i: value for i in able if (value := valid[i]) is not None}
+    if not known:
+        return [Part(group) for group in ordered]
     metric = next(m for g in ordered for r in g if (m := metric_of(r)) is not None)
     sign = 1 if metric.higher_is_better else -1
-    best = max(able, key=lambda i: sign * known[i])  # of equals the smallest rate
+    best = max(known, key=lambda i: sign * known[i])  # of equals the smallest rate
     chance = next((m.chance for g in ordered for r in g if (m := metric_of(r))), None)
     rates = tuple(
         Rate(
             lr=rate(group[0].config) or 0.0,
             valid=valid[i],
-            mean=mean(group),
+            mean=mean([v for record in group if (v := headline(record)) is not None]),
             seeds_ok=sum(headline(record) is not None for record in group),
             seeds_planned=len(group),
             chosen=i == best,
@@ -110,22 +113,20 @@ def window(rates: Sequence[Rate]) -> float | None:
         low -= 1
     while high + 1 < len(rates) and rates[high + 1].good:
         high += 1
-    return log10(rates[high].lr / rates[low].lr)
+    return log10(rates[high].lr) - log10(rates[low].lr)  # their ratio may be beyond floats
 
 
-def validated(records: Sequence[Record]) -> float | None:
-    """The mean validation score of the seeds that ended well."""
-    scores = [
-        metric.value
+def validated(records: Sequence[Record]) -> dict[int, float]:
+    """The validation score by seed, of those that ended well."""
+    return {
+        record.seed: metric.value
         for record in records
         if headline(record) is not None
         and (metric := record.metrics.get(f"valid_{record.headline}"))
         and metric.value is not None
-    ]
-    return found if scores and isfinite(found := average(scores)) else None
+    }
 
 
-def mean(records: Sequence[Record]) -> float | None:
-    """The mean test score of the seeds that ended well."""
-    scores = [value for record in records if (value := headline(record)) is not None]
+def mean(scores: Sequence[float]) -> float | None:
+    """The mean, where there is one."""
     return found if scores and isfinite(found := average(scores)) else None

@@ -7,7 +7,7 @@ from zoo_leaderboard.column import COLUMNS, Column
 from zoo_leaderboard.read import Board
 from zoo_leaderboard.suite import Entry, Suite, suites
 from zoo_leaderboard.track import Ranked, Track
-from zoo_leaderboard.wording import MISSING, marks, score, short, span
+from zoo_leaderboard.wording import MISSING, cost, marks, score, span
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def track_line(track: Track, ranked: Ranked, columns: list[Column]) -> tuple[str
         score(row.summary.mean) if row.summary else row.outcome,
         span(row.summary.interval if row.summary else None),
         f"{len(row.ok)}/{row.planned}",
-        *(short(track.cost(row, column), column.unit) for column in columns),
+        *(cost(track, row, column) for column in columns),
     )
 
 

@@ -14,7 +14,7 @@ from zoo_leaderboard.read import Board
 from zoo_leaderboard.suite import Suite, suites
 from zoo_leaderboard.tables import place
 from zoo_leaderboard.track import Ranked, Track
-from zoo_leaderboard.wording import MISSING, marks, score, short, span, visible
+from zoo_leaderboard.wording import MISSING, cost, marks, score, span, visible
 
 
 def show(board: Board, console: Console) -> None:
@@ -52,7 +52,7 @@ def show_track(track: Track, console: Console) -> None:
     columns = [list(one) for one in zip(header, *body, strict=True)]
     hidden = []
     for column in COLUMNS:
-        more = cost(track, column)
+        more = costs(track, column)
         if set(more[1:]) == {MISSING}:
             continue
         if sum(map(width, [*columns, more])) <= console.width:
@@ -91,11 +91,11 @@ def show_curve(track: Track, console: Console) -> None:
         console.print(Text(text, style="dim"))
 
 
-def cost(track: Track, column: Column) -> list[str]:
+def costs(track: Track, column: Column) -> list[str]:
     """One column of cost, its unit or length under its title."""
     length = track.length(column)
     below = " ".join(part for part in (column.below, f"@{length}" if length else "") if part)
-    values = [short(track.cost(row, column), column.unit) for _, row in track.ranking]
+    values = [cost(track, row, column) for _, row in track.ranking]
     return [f"{column.brief}\n{below}".strip(), *(v.removesuffix(" ms") for v in values)]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from zoo.identity import digest
 from zoo.record import Metric, Record
+from zoo_leaderboard.age import age
 from zoo_leaderboard.column import COLUMNS, Column
 from zoo_leaderboard.exponent import Exponents
 from zoo_leaderboard.pareto import front
@@ -82,9 +83,9 @@ class Track:
 
     @cached_property
     def averages(self) -> dict[str, list[str]]:
-        """Named means over the suite that the task belongs to, as its newest records have them."""
-        every = (record.task.averages for row in self.rows for record in row.records)
-        return {name: tasks for averages in every for name, tasks in averages.items()}
+        """Named means over the suite that the task belongs to, as its newest record has them."""
+        every = (record for row in self.rows for record in (*row.records, *row.rest))
+        return max(every, key=age).task.averages
 
     @cached_property
     def ranking(self) -> tuple[Ranked, ...]:

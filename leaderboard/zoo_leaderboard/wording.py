@@ -5,6 +5,7 @@ from math import floor, log10
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from zoo_leaderboard.column import Column
     from zoo_leaderboard.row import Row
     from zoo_leaderboard.track import Track
 
@@ -12,9 +13,11 @@ MISSING = "–"  # noqa: RUF001 - the dash that stands for no value
 
 
 def score(value: float | None) -> str:
-    """Three decimals, or four digits for what is large."""
+    """Three decimals; four digits for what is large, two for what would be 0.000."""
     if value is None:
         return MISSING
+    if 0 < abs(value) < 0.0005:
+        return f"{value:.2g}"
     return f"{value:.3f}" if abs(value) < 100 else f"{value:.4g}"
 
 
@@ -34,6 +37,13 @@ def short(value: float | None, unit: str = "") -> str:
     if abs(round(value / 1000**step, 3 - len(str(int(abs(value) / 1000**step))))) >= 1000:
         step = min(step + 1, 5)
     return f"{digits(value / 1000**step)}{space}{'kMGTP'[step - 1]}{unit}"
+
+
+def cost(track: "Track", row: "Row", column: "Column") -> str:
+    """One measurement of one row; an exponent with its interval, which is often wide."""
+    text = short(track.cost(row, column), column.unit)
+    growth = track.growth.get(row) if column.key == "time_exponent" else None
+    return f"{text} ({short(growth.low)}–{short(growth.high)})" if growth else text  # noqa: RUF001
 
 
 def digits(value: float) -> str:
@@ -85,7 +95,9 @@ def signed(value: float | None) -> str:
 
 
 def chances(p: float | None) -> str:
-    """A p; below a thousandth nothing finer is claimed."""
+    """A p; below a thousandth nothing finer is claimed, and none below 0.05 is rounded up to it."""
     if p is None:
         return MISSING
-    return "<.001" if p < 0.001 else f"{p:.3f}"
+    if p < 0.001:
+        return "<.001"
+    return "<.05" if 0.0495 <= p < 0.05 else f"{p:.3f}"

@@ -1,6 +1,9 @@
 """Records are whole or not there, strict when written, and named when unreadable."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +92,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("version", [0, -1, 3, 99, "1", 1.5, True, None])
+@pytest.mark.parametrize("version", [0, -1, 3, 99, "1", "2", 1.5, 2.0, True, None])
 def test_a_schema_that_is_not_known_is_refused_by_name(tmp_path: Path, version: object) -> None:
     (tmp_path / "record.json").write_text(json.dumps(content() | {"schema_version": version}))
     with pytest.raises(zoo.DataError, match=rf"record.json: schema {version}; this zoo reads 1 to"):
@@ -108,6 +111,21 @@ def test_an_older_record_is_migrated_and_its_file_stays(tmp_path: Path) -> None:
     assert json.loads(path.read_text()) == old
     write(record, path)
     assert read(path) == record
+
+
+def test_a_record_is_utf8_wherever_it_is_read(tmp_path: Path) -> None:
+    record = Record.model_validate(content(headline="Genauigkeit, größer"))
+    write(record, tmp_path / "record.json")
+    code = (
+        "import sys, pathlib, zoo.record; "
+        "print(ascii(zoo.record.read(pathlib.Path(sys.argv[1])).headline))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-X", "utf8=0", "-c", code, tmp_path / "record.json"],
+        env={**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert told.stdout.strip() == ascii(record.headline)
 
 
 @pytest.mark.parametrize("kind", BROKEN)

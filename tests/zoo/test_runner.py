@@ -171,6 +171,33 @@ def test_a_long_course_is_told_by_means_over_stretches() -> None:
     assert set(part.losses.values()) == {4.5}
 
 
+def test_the_end_of_a_course_is_told_and_what_is_no_number_is_left_out() -> None:
+    part = Course(1005)
+    for step in range(1, 1006):
+        trainer: Any = SimpleNamespace(global_step=step)
+        part.after(trainer, torch.tensor(float("inf") if step == 15 else 2.0))
+    assert list(part.losses) == [10, *range(30, 1001, 10), 1005]
+    assert set(part.losses.values()) == {2.0}
+
+
+def test_a_checkpoint_of_before_there_was_a_course_is_taken_up(
+    whole: tuple[Record, Path], runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(monkeypatch, 6, signal.SIGTERM)
+    runner.execute(planned(), runs)
+    folder = runs / planned().name / "checkpoints"
+    (path,) = folder.glob("step-7.*.ckpt")
+    old = load(path)
+    parts = old["callbacks"]["Conductor"]
+    del parts["Course"], parts["Validation"]["values"]
+    path.unlink()
+    save(old, folder / "step-7.ckpt")
+    record, code = runner.execute(planned(), runs)
+    assert (record.status, code) == ("ok", 0)
+    assert record.metrics == whole[0].metrics
+    assert list(record.losses) == [8, 9, 10]
+
+
 def test_less_is_better_where_the_task_says_so(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Copy, "headline", "loss")
     record, _ = runner.execute(planned("lr=0.1"), runs)

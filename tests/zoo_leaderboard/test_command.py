@@ -1,6 +1,7 @@
 """`zoo leaderboard` as a user meets it: the terminal, the CSV, the JSON."""
 
 import csv
+import io
 import json
 import shlex
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pluggy
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 import zoo
@@ -18,6 +20,9 @@ import zoo_leaderboard
 from zoo.record import Record
 from zoo.registry import fill, resolve
 from zoo_leaderboard.compare_command import compare
+from zoo_leaderboard.export import content
+from zoo_leaderboard.read import board
+from zoo_leaderboard.terminal import show
 
 Put = Callable[..., Record]
 DASH = "\u2013"
@@ -66,6 +71,22 @@ def test_the_table_shows_rank_interval_seeds_and_cost(runs: Path, put: Put) -> N
     assert max(map(len, result.stdout.splitlines())) <= 80
 
 
+def test_an_exponent_comes_with_its_interval(runs: Path, put: Put) -> None:
+    times = (1.0, 2.3, 3.7, 8.4, 15.0)
+    put(0.5, forward_ms=dict(zip((256, 512, 1024, 2048, 4096), times, strict=True)))
+    put(0.5, mixer="gru")  # measured at one length, which tells no exponent
+    whole = board(runs)
+    (growth,) = whole.tracks[0].growth.values()
+    ends = [f"{end:.3g}" for end in (growth.exponent, growth.low, growth.high)]
+    assert float(ends[1]) < float(ends[0]) < float(ends[2])
+    cell = f"{ends[0]} ({ends[1]}{DASH}{ends[2]})"
+    text = io.StringIO()
+    show(whole, Console(file=text, width=200))
+    for written in (text.getvalue(), content(whole, "md").decode()):
+        lines = [line for line in written.splitlines() if cell in line]
+        assert [line.count("mamba") for line in lines] == [1]
+
+
 def test_a_row_without_a_score_says_how_it_ended(runs: Path, put: Put) -> None:
     put(0.5)
     put(mixer="hyena", status="diverged")
@@ -80,8 +101,8 @@ def test_a_smoke_run_is_said_to_be_no_result_everywhere(
     result = run("--runs", runs, "--csv", tmp_path / "a.csv", "--json", tmp_path / "a.json")
     assert result.stdout.count("smoke: not a result") == 2  # the suite and the track
     assert "smoke: not a result" in (tmp_path / "a.csv").read_text()
-    content = json.loads((tmp_path / "a.json").read_text())
-    assert content["tracks"][0]["note"] == content["suites"][0]["note"] == "smoke: not a result"
+    whole = json.loads((tmp_path / "a.json").read_text())
+    assert whole["tracks"][0]["note"] == whole["suites"][0]["note"] == "smoke: not a result"
     put(budget="cpu", task="copy")
     assert run("--runs", runs).stdout.count("smoke: not a result") == 2
 

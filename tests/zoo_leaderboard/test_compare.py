@@ -128,6 +128,59 @@ def test_a_label_names_one_row_of_several(runs: Path, put: Put, tmp_path: Path) 
     assert contest["others"][0]["difference"] == pytest.approx(0.1)
 
 
+def test_a_name_that_is_clear_in_one_track_is_compared_there(
+    runs: Path, three: Put, tmp_path: Path
+) -> None:
+    for state in (16, 32):
+        three(0.5, mixer="mamba", task="copy", options={"state": state})
+    three(0.5, mixer="attention", task="copy")
+    three(0.4, mixer="hyena", task="copy")
+    words = ("attention", "mamba", "hyena", "--runs", runs)
+    copy, listops = told(tmp_path, *words)
+    assert [one["label"] for one in copy["others"]] == ["hyena"]
+    assert copy["absent"] == []
+    assert [one["label"] for one in listops["others"]] == ["mamba", "hyena"]
+    (said,) = json.loads((tmp_path / "c.json").read_text())["left_out"]
+    assert "'mamba' is 2 rows of copy" in said
+    assert f"left out: {said}" in run(*words).stderr
+    (alone,) = told(tmp_path, "mamba", "attention", "--runs", runs)
+    assert alone["task"] == "lra/listops"
+    (part,) = told(tmp_path, "mamba state=16", "mamba", "attention", "--runs", runs)
+    assert (part["task"], [one["label"] for one in part["others"]]) == ("copy", ["attention"])
+
+
+def test_hundreds_of_rows_are_not_listed_one_by_one(runs: Path, put: Put) -> None:
+    for state in range(30):
+        put(0.5, mixer="mamba", options={"state": state}, run_id=str(state))
+    put(0.5, mixer="gru")
+    text = refused("gru", "mamba", "--runs", runs)
+    assert "'mamba' is 30 rows" in text
+    assert "and 22 more" in text
+    assert len(text) < 400
+
+
+def test_exponents_and_windows_have_no_ratio(runs: Path, put: Put, tmp_path: Path) -> None:
+    times = {n: 0.01 * n for n in (256, 512, 1024, 2048, 4096)}
+    put(0.5, mixer="gru", forward_ms=times, params=1, speed=1e-300)
+    put(0.5, mixer="mamba", forward_ms=times, params=3, speed=1e300)
+    (contest,) = told(tmp_path, "gru", "mamba", "--runs", runs)
+    assert contest["baseline"]["costs"]["time_exponent"] == pytest.approx(1, abs=0.01)
+    ratios = contest["others"][0]["ratios"]
+    assert {"time_exponent", "lr_window", "train_tokens_per_s"}.isdisjoint(ratios)
+    assert (ratios["params"], ratios["forward_ms"]) == (3, 1)
+
+
+def test_an_interval_of_accuracies_stays_between_minus_one_and_one(
+    runs: Path, put: Put, tmp_path: Path
+) -> None:
+    for seed, (one, other) in enumerate([(0.1, 0.9), (0.3, 0.2)]):
+        put(one, mixer="gru", seed=seed)
+        put(other, mixer="mamba", seed=seed)
+    (contest,) = told(tmp_path, "gru", "mamba", "--runs", runs)
+    (against,) = contest["others"]
+    assert (against["difference_low"], against["difference_high"]) == (-1, 1)
+
+
 def test_wrong_words_are_refused_with_what_is_right(runs: Path, three: Put) -> None:
     assert "did you mean 'mamba'?" in refused("attention", "mamab", "--runs", runs)
     assert "did you mean 'lra/listops'?" in refused(

@@ -55,6 +55,7 @@ def test_the_shape_is_what_the_page_was_told(runs: Path, put: Put) -> None:
     assert keys == [column.key for column in COLUMNS]
     assert all(column["help"] for column in whole["columns"])
     (track,) = whole["tracks"]
+    assert track["range"] == [0, 1]
     for row in track["rows"]:
         assert {*row} == ROW | {*keys}
         assert {key for run in row["runs"] for key in run} == RUN

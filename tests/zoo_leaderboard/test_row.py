@@ -100,6 +100,59 @@ def test_two_rates_are_no_window(swept: Callable[..., Track]) -> None:
     assert single(swept({0.001: [(0.5, 0.5)], 0.01: [(0.5, 0.5)]})).lr_window is None
 
 
+def test_a_rate_with_more_seeds_is_compared_over_those_that_all_rates_have(
+    swept: Callable[..., Track],
+) -> None:
+    """Tried with one seed each, the best then run with two more: their mean is below another's."""
+    first = [(0.5, 0.90), (0.5, 0.80), (0.5, 0.81)]
+    row = single(swept({0.001: first, 0.01: [(0.9, 0.88)], 0.1: [(0.9, 0.85)]}))
+    assert (row.lr, row.planned) == (0.001, 3)
+    assert [one.valid for one in row.rates] == [0.90, 0.88, 0.85]
+    assert [one.good for one in row.rates] == [True, True, False]
+    assert row.lr_window == pytest.approx(1.0)
+
+
+def test_rates_that_share_no_seed_are_compared_over_their_own(
+    swept: Callable[..., Track],
+) -> None:
+    rates = {0.001: [(0.5, 0.9), None], 0.01: [None, (0.4, 0.7), (0.4, 0.8)]}
+    row = single(swept(rates))
+    assert [one.valid for one in row.rates] == pytest.approx([0.9, 0.75])
+    assert (row.lr, len(row.ok), row.planned) == (0.001, 1, 2)
+
+
+def test_a_seed_that_only_a_failed_rate_lacks_is_shared_by_the_others(
+    swept: Callable[..., Track],
+) -> None:
+    rates = {
+        0.001: [(0.5, 0.6), (0.5, 0.8)],
+        0.01: [(0.4, 0.7), (0.4, 0.6)],
+        0.1: [(0.9, 0.9), None],
+    }
+    row = single(swept(rates))
+    assert [one.valid for one in row.rates] == pytest.approx([0.7, 0.65, 0.9])
+    assert row.lr == 0.001
+
+
+def test_rates_at_the_ends_of_the_floats_make_a_window_too(swept: Callable[..., Track]) -> None:
+    row = single(swept({lr: [(0.5, 0.5)] for lr in (1e-300, 1.0, 1e300)}))
+    assert row.lr_window == pytest.approx(600)
+
+
+def test_a_run_without_any_rate_is_none_of_the_sweep(
+    swept: Callable[..., Track], make: Make, runs: Path
+) -> None:
+    bare = make(0.4, run_id="bare")
+    more = {**bare.metrics, "valid_accuracy": metric(0.5)}
+    write(
+        bare.model_copy(update={"config": {"seed": 0}, "metrics": more}),
+        runs / "bare" / "record.json",
+    )
+    track = swept({lr: [(0.5, 0.5)] for lr in (0.001, 0.01, 0.1)})
+    windows = {row.label: row.lr_window for row in track.rows}
+    assert windows == {"mamba": None, "mamba lr=swept": pytest.approx(2.0)}
+
+
 def test_without_validation_nothing_is_chosen_and_the_rates_stay_apart(
     swept: Callable[..., Track],
 ) -> None:

@@ -162,11 +162,22 @@ def test_seeds_that_agree_have_no_spread_at_all() -> None:
     assert summary.interval == (summary.mean, summary.mean)
 
 
-def test_a_metric_that_leaves_its_range_keeps_its_mean_inside_the_interval() -> None:
-    summary = summarise([-0.1, -0.2], "accuracy")
-    assert summary is not None
-    assert summary.interval is not None
-    assert summary.interval[0] <= summary.mean <= summary.interval[1]
+@pytest.mark.parametrize("values", [[-0.1, -0.2], [50.0, 50.5, 51.0]])
+def test_a_metric_that_leaves_its_range_is_not_clipped_to_it(values: list[float]) -> None:
+    percent, plain = summarise(values, "accuracy"), summarise(values, "correlation")
+    assert percent == plain
+
+
+def test_a_difference_is_clipped_to_what_two_values_can_differ_by() -> None:
+    a, b = {0: 0.9, 1: 0.2}, {0: 0.1, 1: 0.3}
+    wide, clipped = compare(a, b), compare(a, b, "accuracy")
+    assert wide.high is not None
+    assert wide.high > 1
+    assert (clipped.low, clipped.high) == (-1, 1)
+    assert (clipped.difference, clipped.p) == (wide.difference, wide.p)
+    assert compare(a, b, "perplexity") == compare(a, b, "bits_per_byte") == wide
+    c, d = ({s: 100 * v for s, v in side.items()} for side in (a, b))  # per cent
+    assert compare(c, d, "accuracy").high == pytest.approx(100 * wide.high)
 
 
 def test_a_side_without_spread_counts_with_the_others_spread() -> None:

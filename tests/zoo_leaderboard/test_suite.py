@@ -84,6 +84,25 @@ def test_a_failed_task_is_never_averaged_over(runs: Path, put: Put) -> None:
     assert suite.entries[0].means == {"Avg2": pytest.approx(0.3), "Avg3": None}
 
 
+def test_a_mean_over_nothing_or_beyond_floats_is_none(runs: Path, put: Put) -> None:
+    averages = {"Avg0": [], "Avg2": ["lra/a", "lra/b"]}
+    down = {"headline": "perplexity", "higher_is_better": False, "chance": None}
+    for task in ("lra/a", "lra/b"):
+        put(1.7e308, task=task, averages=averages, **down)
+    (suite,) = suites(board(runs).tracks)
+    assert [entry.means for entry in suite.entries] == [{"Avg0": None, "Avg2": None}]
+
+
+def test_a_mean_is_over_what_the_newest_record_says(runs: Path, put: Put) -> None:
+    for mixer, started, tasks in (
+        ("a", "2026-03-01T00:00:00Z", ["lra/a"]),
+        ("b", "2026-02-01T00:00:00Z", ["lra/a", "lra/old"]),
+    ):
+        put(0.5, task="lra/a", mixer=mixer, started=started, averages={"Avg": tasks})
+    (suite,) = suites(board(runs).tracks)
+    assert suite.averages == {"Avg": ("lra/a",)}
+
+
 def test_options_that_the_protocol_set_may_differ_between_tasks(runs: Path, put: Put) -> None:
     put(0.2, task="lra/a", options={"heads": 8, "window": 3}, prescribed=["heads"])
     put(0.4, task="lra/b", options={"heads": 4, "window": 3}, prescribed=["heads"])
