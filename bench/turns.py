@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoo import memory
 from zoo.profile.growth import Growth
 from zoo.profile.growth import growth as fit
 
@@ -48,15 +49,11 @@ def peak_bytes(side: Side) -> int:
     to the allocator would be used again unseen.
     """
     gc.collect()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew from what is resident
-    before = _resident("VmRSS")
+    if not memory.forget_peak():
+        raise OSError("the peak of resident memory is only known on Linux")
+    before = memory.resident()
     side()
-    return _resident("VmHWM") - before
-
-
-def _resident(kind: str) -> int:
-    (line,) = [s for s in Path("/proc/self/status").read_text().splitlines() if s.startswith(kind)]
-    return int(line.split()[1]) * 1024
+    return memory.peak() - before
 
 
 def forward(call: Callable[[], Tensor]) -> Side:

@@ -40,6 +40,22 @@ def test_what_is_expanded_is_read_once_and_a_look_up_reads_its_rows_alone() -> N
     assert count(lambda: table[ids]).moved == 2 * 4 * L * D + 8 * L
 
 
+def test_of_a_table_of_embeddings_no_more_rows_than_tokens_are_read() -> None:
+    ids = torch.empty(2, 5, dtype=torch.long, device="meta")
+    whole = 8 * 10 + 4 * 10 * D  # ids, output
+    assert least(nn.Embedding(1000, D, device="meta"), ids) == whole + 4 * 10 * D
+    assert least(nn.Embedding(3, D, device="meta"), ids) == whole + 4 * 3 * D
+
+
+def test_attention_by_hand() -> None:
+    q, k, v = (torch.empty(1, 2, L, D, device="meta") for _ in range(3))
+    found = count(lambda: torch.softmax(q @ k.mT, -1) @ v)
+    scores, each = 4 * 2 * L * L, 4 * 2 * L * D
+    assert found.flops == 2 * (2 * 2 * L * L * D)
+    # scores are written, read and written by the softmax, and read once more
+    assert found.moved == 4 * scores + 4 * each
+
+
 def test_writing_in_place_reads_what_it_changes_and_a_copy_does_not() -> None:
     x, y = torch.empty(L, device="meta"), torch.empty(L, device="meta")
     assert count(lambda: x.add_(y)).moved == 3 * 4 * L

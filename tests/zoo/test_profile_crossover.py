@@ -1,5 +1,7 @@
 """From which length on: against curves whose crossing is known."""
 
+from math import log
+
 import pytest
 
 from zoo.profile.crossover import crossover
@@ -44,3 +46,17 @@ def test_equal_curves_and_too_few_common_lengths() -> None:
     assert same is not None
     assert same == (None, "a and b are equal from 1 to 2")
     assert crossover("forward_ms", "a", "b", {1: 1.0, 2: 1.0}, {2: 1.0, 4: 1.0}) is None
+
+
+def test_lengths_too_close_to_call_decide_nothing() -> None:
+    a, b = {1: 1.0, 2: 3.0, 4: 2.1, 8: 3.0, 16: 1.9}, dict.fromkeys([1, 2, 4, 8, 16], 2.0)
+    found = crossover("forward_ms", "a", "b", a, b, close={4, 16})
+    assert found is not None
+    assert found.length == pytest.approx(2 ** (1 - (log(1.5) / log(3.0))))  # between 1 and 2
+    assert found.text.endswith("(from 1 to 16; too close to call beyond 8)")
+    never = crossover("forward_ms", "a", "b", a, b, close={1, 4, 16})
+    assert never is not None
+    assert never.length is None
+    assert never.text == "b is faster than a from 2 to 8, too close to call elsewhere from 1 to 16"
+    nothing = crossover("forward_ms", "a", "b", a, b, close=a)
+    assert nothing == (None, "a and b are too close to call from 1 to 16")

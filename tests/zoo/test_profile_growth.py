@@ -79,6 +79,7 @@ def test_what_a_claim_amounts_to() -> None:
     assert effective("l sqrt l", 256, 65536) == pytest.approx(1.5)
     assert effective("l^2", 256, 65536) == pytest.approx(2)
     assert effective("l log l", 256, 65536) == pytest.approx(1 + log(2) / log(256))
+    assert effective("l log l", 1, 64) == pytest.approx(log(64 * log(64) / log(2)) / log(64))
 
 
 @pytest.mark.parametrize(
@@ -107,6 +108,43 @@ def test_a_claim_is_undecided_on_too_few_lengths() -> None:
 def test_what_does_not_grow_is_within_any_claim_and_what_scatters_is_not() -> None:
     assert claim("l", LENGTHS, [3.0] * 9).verdict == "yes"
     assert claim("l", LENGTHS, [52, 0.4, 0.6, 1.6, 7, 3, 60, 4, 90]).verdict == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("exponents", "claimed", "verdict"),
+    [
+        ((1.05, 1.49), "l", "yes"),
+        ((1.05, 1.51), "l", "undecided"),  # so narrow, and yet l sqrt l is in it
+        ((1.11, 1.2), "l", "no"),
+        ((1.09, 1.2), "l", "yes"),
+        ((0.0, 1.4), "l", "yes"),  # whatever it is, it is not above
+        ((1.5, 2.4), "l^2", "yes"),
+        ((1.5, 2.6), "l^2", "undecided"),
+    ],
+)
+def test_an_interval_that_holds_the_next_claim_too_decides_nothing(
+    exponents: tuple[float, float],
+    claimed: str,
+    verdict: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    low, high = exponents
+    made_up = Growth((low + high) / 2, low, high, 0, 1, 1, 9, 256, 65536)
+    monkeypatch.setattr("zoo.profile.claim.growth", lambda lengths, values: made_up)
+    assert claim(claimed, LENGTHS, LENGTHS).verdict == verdict
+
+
+def test_a_claim_that_only_a_newer_zoo_knows_is_undecided() -> None:
+    for judge in (claim, exact):
+        found = judge("l^3", LENGTHS, [float(n) for n in LENGTHS])
+        assert found == ("undecided", "'l^3' is no claim that can be judged")
+
+
+def test_flops_of_two_neighbours_are_no_growth() -> None:
+    lengths = [100, 512, 1024, 1025]
+    flops = [1000.0 * 16 * -(-n // 16) for n in lengths]  # in chunks of 16
+    assert exact("l", lengths, flops).verdict == "yes"
+    assert "from 512 to 1025" in exact("l", lengths, flops).reason
 
 
 def test_flops_are_judged_where_they_have_grown_most() -> None:

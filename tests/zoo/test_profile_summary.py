@@ -125,6 +125,58 @@ def test_a_row_is_judged_and_compared() -> None:
     json.dumps(group, allow_nan=False)
 
 
+def test_what_no_session_measured_in_turns_is_said_beside_a_crossover() -> None:
+    one = profile("one", lambda n: n / 1e3)
+    two = profile("two", lambda n: n * n / 1e6)
+    (group,) = summarise([one, two])
+    assert "in turns" not in group["crossovers"][0]["text"]
+    assert group["crossovers"][0]["length"] == pytest.approx(1000)
+    later = [p.model_copy(update={"session": "2026-03-01T00:00:00+00:00"}) for p in two.points]
+    (group,) = summarise([one, two.model_copy(update={"points": later})])
+    told = {crossed["field"]: crossed["text"] for crossed in group["crossovers"]}
+    assert told["forward_ms"].endswith("; not measured in turns")
+    assert "in turns" not in told["forward_bytes"]  # memory hears no noise
+    assert group["sessions"] == ["2026-01-01T00:00:00+00:00", "2026-03-01T00:00:00+00:00"]
+
+
+def test_quartiles_that_overlap_and_a_page_of_memory_are_too_close_to_call() -> None:
+    near = profile("near", lambda n: 1.05 * n / 1e3)  # the quartiles are 10 % around
+    (group,) = summarise([LINE, near])
+    texts = {crossed["field"]: crossed["text"] for crossed in group["crossovers"]}
+    assert texts["forward_ms"] == "near and line are too close to call from 256 to 8,192"
+    assert texts["forward_bytes"] == "near and line are equal from 256 to 8,192"
+    bigger = [
+        p.model_copy(update={"forward_bytes": 1000 * p.length + size})
+        for p, size in zip(near.points, [0, 2**20, 0, 0, 2**20 + 1, 2**22], strict=True)
+    ]
+    (group,) = summarise([LINE, near.model_copy(update={"points": bigger})])
+    (text,) = [c["text"] for c in group["crossovers"] if c["field"] == "forward_bytes"]
+    assert text.startswith("line is smaller than near from 4,096 to 8,192, too close")
+
+
+def test_what_passes_the_roof_is_explained() -> None:
+    fast = profile("fast", lambda n: 2e-8 * n * n / 1.5)  # 1.5 times the matrix product
+    for rows, said in (([fast], True), ([SQUARE], False)):
+        (group,) = summarise(rows)
+        text = " ".join(charts(group)["roofline"]["title"]["subtitle"])
+        assert ("causal mask" in text) == said
+    assert summarise([fast])[0]["rows"][0]["points"][0]["mfu"] == pytest.approx(1.5)
+
+
+def test_a_single_token_has_theory_too() -> None:
+    one = profile("one", float, complexity="l log l")
+    points = [p.model_copy(update={"length": p.length // 256}) for p in one.points]
+    (group,) = summarise([one.model_copy(update={"points": points})])
+    assert group["rows"][0]["claims"]["forward_ms"]["verdict"] == "yes"
+    assert charts(group)["time"]
+
+
+def test_a_mixer_that_never_ran_has_no_kernel_in_its_label() -> None:
+    dead = lost(profile("square", float, kernel=None), 1, "oom")
+    (group,) = summarise([SQUARE, dead])
+    assert {row["label"] for row in group["rows"]} == {"square sdpa", "square no kernel"}
+
+
 def test_the_terminal_shows_tables_exponents_and_why_not() -> None:
     (group,) = summarise([lost(SQUARE, 2048, "oom"), LINE])
     text = tell(group)

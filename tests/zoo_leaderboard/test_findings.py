@@ -173,6 +173,38 @@ def test_too_many_rows_are_not_judged(make: Put) -> None:
     assert "1 times 101 rows fit" in found["reason"]
 
 
+def test_an_interval_is_set_against_the_bound_in_its_own_terms(make: Put) -> None:
+    loss = {"headline": "loss", "higher_is_better": False, "chance": None}
+    near = placed(
+        seeds(make, "attention", [1.0, 1.1, 1.2], **loss),
+        seeds(make, "mamba", [1.51, 1.6, 1.7], **loss),
+    )
+    # differences -0.51, -0.5, -0.5: better by 0.5 is what the interval straddles, at -0.5
+    assert "straddles -0.5 (-0.518 to -0.489," in evaluate(claim(at_least=0.5), near)["reason"]
+
+
+def test_a_ratio_to_nothing_is_no_evidence(make: Put) -> None:
+    def of(mixer: str, state: int) -> list[Record]:
+        return [make(0.5, mixer=mixer, seed=i, state_bytes={512: state}) for i in range(3)]
+
+    state = {"of": "cost", "name": "state_bytes"}
+    found = evaluate(
+        claim(quantity=state, measure="ratio", at_least=3),
+        placed(of("attention", 4096), of("mamba", 0)),
+    )
+    assert (found["verdict"], found["evidence"]) == ("not enough runs", [])
+    assert "mamba: only 0 of its seeds measured this" in found["reason"]
+
+
+def test_seeds_that_have_no_logarithm_do_not_count_for_a_ratio(make: Put) -> None:
+    here = placed(
+        seeds(make, "attention", [0.0, 0.8, 0.81]), seeds(make, "mamba", [0.0, 0.4, 0.41])
+    )
+    found = evaluate(claim(measure="ratio", at_least=1.5), here)
+    assert (found["verdict"], found["evidence"]) == ("not enough runs", [])
+    assert "attention: only 2 of its seeds measured this" in found["reason"]
+
+
 def test_mixed_evidence_is_called_mixed(make: Put) -> None:
     up, down = [0.59, 0.7, 0.81], [0.4, 0.5, 0.6]
     both = placed(

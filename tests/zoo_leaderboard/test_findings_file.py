@@ -9,6 +9,7 @@ import pytest
 from zoo import registry
 from zoo.config import resolve, suites
 from zoo.errors import ZooError
+from zoo.options import options
 from zoo.profile import words
 from zoo_leaderboard.findings import part
 from zoo_leaderboard.findings.spec import findings, parse
@@ -82,6 +83,20 @@ def test_the_example_of_the_docs_is_a_claim_of_the_file() -> None:
     text = (RECORDS.parents[1] / "docs" / "findings.md").read_text()
     (one,) = parse(text.partition("```toml\n")[2].partition("```")[0])
     assert one in findings()
+
+
+@pytest.mark.parametrize(
+    "finding", [one for one in findings() if not one.missing], ids=lambda one: one.id
+)
+def test_a_claim_names_what_there_is(finding, shelves: registry.Registry) -> None:  # type: ignore[no-untyped-def]
+    families = {shelves.mixers[name].family for name in shelves.mixers}
+    for side in (finding.test.a, finding.test.b):
+        if side is not None:
+            assert set(side.mixer) <= set(shelves.mixers)
+            assert set(side.position) <= set(shelves.positions)
+            assert set(side.family) <= families
+            for name in side.mixer if side.options else ():
+                assert set(side.options) <= set(options(shelves.mixers[name], "mixer"))
 
 
 def one_by_one(words: list[str]) -> list[list[str]]:

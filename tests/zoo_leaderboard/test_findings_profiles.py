@@ -106,3 +106,28 @@ def test_of_two_sessions_the_latest_counts() -> None:
     found = verdict(*new, *old)
     assert found["verdict"] == "supported"
     assert len(found["evidence"]) == 1
+
+
+def test_only_lengths_that_one_session_measured_count() -> None:
+    later = {"session": "2026-11-09T10:00:00+00:00"}
+    went_on = [point(1024, 9.0), point(4096, 1.0).model_copy(update=later)]
+    slow = profile("attention", went_on)
+    fast = profile("mamba", [point(1024, 1.0), point(4096, 9.0)])
+    found = verdict(slow, fast)
+    assert found["verdict"] == "supported"
+    assert found["evidence"][0]["length"] == 1024  # the other was no turn with mamba
+    both = [point(1024, 1.0), point(4096, 9.0).model_copy(update=later)]
+    again = verdict(slow, profile("mamba", both))
+    assert again["verdict"] == "contradicted"
+    assert again["evidence"][0]["length"] == 4096
+
+
+def test_a_ratio_to_nothing_tells_nothing() -> None:
+    found = verdict(
+        profile("attention", [point(1024, 1.0, state=4000)]),
+        profile("mamba", [point(1024, 1.0, state=0)]),
+        name="state_bytes",
+        at_least=10,
+    )
+    assert found["verdict"] == "not enough runs"
+    assert "a ratio to 0 tells nothing" in found["reason"]

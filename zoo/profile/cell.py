@@ -15,9 +15,12 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "prefill": ("prefill_ms", "state_bytes", "decode_ms"),
     "decode": ("decode_ms",),
     "count": ("flops_counted", "moved_bytes", "least_bytes"),
+    "energy": ("joules",),
 }
 """Quantity -> the fields of a point that are lost with it, the one that times it first."""
 TIMED = ("forward", "train", "prefill", "decode")
+FOLLOWS = {"forward": ("energy",), "prefill": ("decode",)}
+"""Quantity -> those that cannot be had without it."""
 STEEP = {"l": 1.0, "l log l": 1.2, "l sqrt l": 1.5, "l^2": 2.0, None: 1.0}
 STEEPEST = 2.2
 """No mixer grows faster; what seems to has met another's noise."""
@@ -31,10 +34,16 @@ class Cell:
     """Measures ``profile`` further, one length at a time."""
 
     def __init__(
-        self, profile: Profile, config: Mapping[str, Any], *, batch: int, longest: int, limit: float
+        self,
+        profile: Profile,
+        config: Mapping[str, Any],
+        *,
+        session: str,
+        longest: int,
+        limit: float,
     ) -> None:
-        self.profile, self.config = profile, config
-        self.batch, self.longest, self.limit = batch, longest, limit
+        self.profile, self.config, self.session = profile, config, session
+        self.longest, self.limit = longest, limit
         self.gone: dict[str, Miss] = {}
         """Quantities that are not tried any more."""
         self.past: dict[str, list[tuple[int, float]]] = {name: [] for name in FIELDS}
@@ -75,9 +84,14 @@ class Cell:
 
     def _start(self) -> None:
         self.stop()
-        self.process = Process()
-        size = {"batch": self.batch, "length": self.length, "longest": self.longest}
-        self.process.send({"do": "build", "config": self.config, **size})
+        self.process, self.reached = Process(), False
+        size = {"batch": self.profile.batch, "length": self.length, "longest": self.longest}
+        self.process.send({"do": "build", "config": self.config, **size, **self._bound()})
+
+    def _bound(self) -> dict[str, int]:
+        """What a request may take of memory, where a worker can be held to it."""
+        free = memory.available() if self.config["device"] == "cpu" else None
+        return {} if free is None else {"allowance": int(SHARE * free)}
 
     def predict(self, name: str) -> float:
         """Seconds of one call at this length: as the last two grew, and at least as is claimed; 0
@@ -113,8 +127,8 @@ class Cell:
         again = later(miss, self.length)
         self._note(name, miss)
         self.gone.setdefault(name, again)
-        if name == "prefill":
-            self.gone.setdefault("decode", again)
+        for other in FOLLOWS.get(name, ()):
+            self.gone.setdefault(other, again)
         if name == "forward" and miss.kind == "oom" and "train" not in self.gone:
             self.lose("train", miss)
 
@@ -129,17 +143,16 @@ class Cell:
         """
         if name in self.gone:
             return None
-        allowance = memory.available() if self.config["device"] == "cpu" else None
-        bound = {} if allowance is None else {"allowance": int(SHARE * allowance)}
         try:
             if self.process is None or not self.process.alive:
                 self._start()
                 self.ready()
                 if name in self.gone or self.process is None:
                     return None
-                if name == "decode":
-                    self.process.ask({"do": "reach", **bound}, self._patience("prefill"))
-            return self.process.ask({**request, **bound}, self._patience(name))
+            if name == "decode" and not self.reached:
+                self.process.ask({"do": "reach", **self._bound()}, self._patience("prefill"))
+                self.reached = True
+            return self.process.ask({**request, **self._bound()}, self._patience(name))
         except Missed as error:
             self.lose(name, error.miss)
             return None
@@ -155,8 +168,11 @@ class Cell:
             if (found := self.ask(name, {"do": "memory", "what": name})) is not None:
                 self._told(f"{name}_bytes", found["bytes"], found)
                 self._first(name, found["seconds"])
+                if name == "forward":
+                    self.know(kernel=found["kernel"])
         if (found := self.ask("prefill", {"do": "reach"})) is not None:
             self.facts["state_bytes"] = found["bytes"]
+            self.reached = True
             self._first("prefill", found["seconds"])
         if (found := self.ask("count", {"do": "count"})) is not None:
             self.past["count"].append((self.length, found.pop("seconds")))
@@ -190,16 +206,20 @@ class Cell:
 
     def end(self) -> None:
         """The last figures; the worker goes, the point is part of the profile."""
-        if self.seconds["forward"]:
-            last = self.last["forward"]
-            if (found := self.ask("forward", {"do": "energy", "last": last})) is not None:
-                self._told("joules", found["joules"], found)
         for name in TIMED:
             if self.seconds[name] and FIELDS[name][0] not in self.missing:
                 self.facts[FIELDS[name][0]] = timing(self.seconds[name])
                 self.past[name].append((self.length, min(self.seconds[name])))
+        if self.seconds["forward"]:
+            last = self.last["forward"]
+            if (found := self.ask("energy", {"do": "energy", "last": last})) is not None:
+                self._told("joules", found["joules"], found)
+        for field in ("flops", "state_closed_form"):
+            if field not in self.facts and "count" in self.gone:  # it was never built
+                self.missing.setdefault(field, self.gone["count"])
         self.stop()
-        point = Point(length=self.length, missing=self.missing, **self.facts)
+        apart = None if self.session == self.profile.session else self.session
+        point = Point(length=self.length, session=apart, missing=self.missing, **self.facts)
         points = [p for p in self.profile.points if p.length != self.length]
         self.know(points=sorted([*points, point], key=lambda p: p.length))
 

@@ -58,7 +58,10 @@ def lines(
     ]
     if not values:
         return None
-    edges = (0.7 * min(v["low"] for v in values), 2.0 * max(v["high"] for v in values))
+    edges = (
+        0.7 * min(v["low"] or v["value"] for v in values),
+        2.0 * max(v["high"] for v in values),
+    )
     x = axis("length", "length n", [p["length"] for r in group["rows"] for p in r["points"]])
     y: Spec = {"field": "value", "type": "quantitative", "title": title}
     y["scale"] = {**LOG, "domain": list(edges)}

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
-from zoo.errors import DataError
+from zoo.errors import DataError, DiskFull, ZooError
 from zoo.record import LARGEST, Part, atomic_write
 
 SCHEMA = 1
@@ -36,6 +37,8 @@ class Point(Part):
     """Costs at one length, in tokens; of the whole batch."""
 
     length: int = Field(ge=1)
+    session: str | None = None
+    """The call that measured it, where that is not the profile's: one that went on."""
     forward_ms: Timing | None = None
     train_ms: Timing | None = None
     """Forward and backward."""
@@ -49,7 +52,9 @@ class Point(Part):
     state_bytes: int | None = None
     """What decoding carries after ``length`` tokens, measured."""
     state_closed_form: int | None = None
-    """The same by the mixer's closed form, in bytes."""
+    """The same by the mixer's closed form of numbers, each of as many bytes as its state had after
+    a few tokens: ids and what autocast narrows are not 4 bytes wide.
+    """
     flops: float | None = None
     """Of a forward pass, by closed form."""
     flops_counted: float | None = None
@@ -89,7 +94,9 @@ class Profile(Part):
     profile_id: str
     """Hash of what was asked, the code and the machine: the same words go on where they stopped."""
     session: str
-    """When the call began whose processes measured it in turns; ISO 8601, UTC."""
+    """When the call began whose processes measured it in turns, the same for all its cells; ISO
+    8601, UTC.
+    """
     subject: Literal["mixer", "model"]
     task: str | None = None
     """The task whose model it is; None for the mixer alone."""
@@ -134,8 +141,15 @@ def read(path: Path) -> Profile:
 
 
 def write(profile: Profile, folder: Path) -> Path:
-    """`<folder>/profiles/<profile_id>/profile.json`, whole or not at all; returns its path."""
+    """`<folder>/profiles/<profile_id>/profile.json`, whole or not at all; returns its path.
+
+    Raises DiskFull where it does not fit, ZooError where the folder takes no file.
+    """
     path = folder / "profiles" / profile.profile_id / FILE
     content = profile.model_dump(mode="json")
-    atomic_write(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+    try:
+        atomic_write(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+    except OSError as error:
+        kind = DiskFull if error.errno == ENOSPC else ZooError
+        raise kind(f"{path} cannot be written: {error.strerror}; set ZOO_RUNS") from error
     return path

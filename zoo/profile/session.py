@@ -12,10 +12,15 @@ from zoo import memory
 from zoo.errors import Killed, ZooError
 from zoo.profile.cell import TIMED, Cell
 from zoo.profile.process import Missed, Process
+from zoo.profile.record import Profile
 from zoo.signals import STOPPING
 
 IDLE = 2**29
 """Bytes that a worker holds while it waits, most of them torch's own."""
+HELD = 12
+"""And, for each number of its input in each layer, this many: the input and a cache of keys and
+values, 4 bytes each.
+"""
 FOR_WAITING = 0.5
 """Share of the memory that is available which workers that wait may hold: the rest is for the one
 whose turn it is."""
@@ -29,21 +34,21 @@ def measure(
 ) -> None:
     """What is not measured yet, the shortest length first; ``keep`` gets a cell after every one.
 
-    Raises Killed where a signal asks to stop, with no worker left; what was kept stays.
+    Whatever ends it, no worker is left; what was kept stays.
     """
     console = Console(file=sys.stderr, highlight=False)
-    with stopped_by_signals():
-        try:
-            for length in lengths:
-                waiting = [c for c in cells if all(p.length != length for p in c.profile.points)]
-                while waiting:
-                    crew, waiting = waiting[: seats()], waiting[seats() :]
-                    _together(crew, length, rounds, console)
-                    for cell in crew:
-                        keep(cell)
-        finally:
-            for cell in cells:
-                cell.stop()
+    try:
+        for length in lengths:
+            waiting = [c for c in cells if all(p.length != length for p in c.profile.points)]
+            while waiting:
+                most = seats(max(held(cell.profile, length) for cell in waiting))
+                crew, waiting = waiting[:most], waiting[most:]
+                _together(crew, length, rounds, console)
+                for cell in crew:
+                    keep(cell)
+    finally:
+        for cell in cells:
+            cell.stop()
 
 
 def _together(crew: Sequence[Cell], length: int, rounds: int, console: Console) -> None:
@@ -77,10 +82,15 @@ def _together(crew: Sequence[Cell], length: int, rounds: int, console: Console) 
             cell.end()
 
 
-def seats() -> int:
-    """As many workers at a time as memory allows to wait, one at least."""
+def held(profile: Profile, length: int) -> int:
+    """Bytes that a worker of this profile holds while it waits."""
+    return IDLE + HELD * profile.batch * length * profile.dim * profile.depth
+
+
+def seats(each: int) -> int:
+    """As many workers of so many bytes at a time as memory allows to wait, one at least."""
     free = memory.available()
-    return UNKNOWN if free is None else max(1, int(FOR_WAITING * free / IDLE))
+    return UNKNOWN if free is None else max(1, int(FOR_WAITING * free / each))
 
 
 def roofs(device: str, precision: str) -> Roofs:

@@ -2,7 +2,6 @@
 
 import platform
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -37,14 +36,14 @@ def decide(registry: Registry, config: Mapping[str, Any], longest: int) -> dict[
     return dict(config)
 
 
-def start(registry: Registry, config: Mapping[str, Any], asked: Asked) -> Profile:
-    """The profile of a decided config, with no point in it."""
+def start(registry: Registry, config: Mapping[str, Any], asked: Asked, session: str) -> Profile:
+    """The profile of a decided config, with no point in it; ``session`` is that of all the call."""
     mixers = [registry.mixers[entry["name"]] for entry in layers(config)]
     families = {mixer.family for mixer in mixers}
     own = {key: value for key, value in config["mixer"].items() if key != "name"}
     return Profile(
         profile_id=identity(registry, config, asked),
-        session=datetime.now(UTC).isoformat(timespec="seconds"),
+        session=session,
         subject="mixer" if config["task"] is None else "model",
         task=None if config["task"] is None else config["task"]["name"],
         mixer=config["mixer"]["name"],

@@ -29,14 +29,15 @@ class Subject:
         self.config, self.registry, self.longest = config, registry, longest
         self.device, self.precision = torch.device(config["device"]), config["precision"]
         torch.manual_seed(config["seed"])
-        self.module = self.build(config).to(self.device)
+        self.module = self.build(config).to(self.device).eval()
         self.state: State = None
 
     def build(self, config: Mapping[str, Any]) -> nn.Module:
         """The module, on torch's default device."""
         if config["task"] is not None:
             decided = plan(self.registry, config)
-            decided.task.max_length = max(decided.task.max_length, self.longest)
+            # one more: decoding adds a token to the longest
+            decided.task.max_length = max(decided.task.max_length, self.longest + 1)
             return decided.build()
         causal = config["direction"] == "causal"
         task = cast(Task, SimpleNamespace(max_length=self.longest))
@@ -44,7 +45,9 @@ class Subject:
         return builder.mixer(config["mixer"], config["dim"], layer=0, depth=1)
 
     def on_meta(self) -> nn.Module:
-        """The module without memory; where only the asked kernel cannot be there, with any."""
+        """The module without memory, with any kernel: the asked one may need its device, or take a
+        step a token, and what is counted is the traffic without fusion.
+        """
         with torch.device("meta"):
             mixer = self.config["mixer"]
             entry = {**mixer, "kernel": "auto"} if "kernel" in mixer else mixer
@@ -76,13 +79,17 @@ class Subject:
             self.module(inputs)
 
     def train(self, inputs: Tensor) -> None:
-        """Forward and backward, to the parameters and to real inputs, as within a stack."""
+        """Forward and backward, to the parameters and to real inputs, as within a stack; only here
+        are dropout and the statistics of a batch at work.
+        """
         self.module.zero_grad(set_to_none=True)
+        self.module.train()
         if inputs.is_floating_point():
             inputs = inputs.detach().requires_grad_()
         with precision_context(self.device, self.precision):
             y = self.module(inputs)
         y.backward(torch.ones_like(y))
+        self.module.eval()
 
     def prefill(self, inputs: Tensor) -> State:
         """All tokens at once to the state after them."""

@@ -31,6 +31,8 @@ CONDITIONS = (
     "torch",
     "threads",
 )
+MEMORY_NOISE = 2**20
+"""Bytes by which peaks of the same call differ from process to process."""
 PLAIN = ("kernel", "position")
 """What a label shows without saying what it is."""
 Row = dict[str, Any]
@@ -72,7 +74,7 @@ def group(members: Sequence[Profile]) -> Row:
         **told,
         "matmul_flops": newest.machine.matmul_flops,
         "bandwidth": newest.machine.bandwidth,
-        "sessions": sorted({one.session for one in members}),
+        "sessions": sorted({p["session"] for each in rows for p in each["points"]}),
         "rows": rows,
         "crossovers": crossovers(rows),
     }
@@ -99,9 +101,14 @@ def labels(members: Sequence[Profile]) -> list[str]:
             same = [j for j, other in enumerate(so_far) if other == so_far[i] and j != i]
             for key, value in view(one).items() if same else ():
                 if any(view(members[j]).get(key) != value for j in same):
-                    text = value if isinstance(value, str) else json.dumps(value)
+                    text = "no kernel" if key == "kernel" and value is None else said(value)
                     words[i] = [*words[i], text if key in PLAIN else f"{key}={text}"]
     return [" ".join(each) for each in words]
+
+
+def said(value: Any) -> str:
+    """A word as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def row(one: Profile, label: str) -> Row:
@@ -120,6 +127,7 @@ def row(one: Profile, label: str) -> Row:
                 "complexity",
                 "params",
                 "profile_id",
+                "session",
             }
         ),
         "points": [point(each, one) for each in one.points],
@@ -167,7 +175,7 @@ def fit(values: Mapping[int, float]) -> Row:
 
 def point(each: Point, one: Profile) -> Row:
     """One length: figures, quartiles of timings, and the shares of what the device can do."""
-    found: Row = {"length": each.length}
+    found: Row = {"length": each.length, "session": each.session or one.session}
     for field in TIMINGS:
         timing = getattr(each, field)
         for name, part in ((field, "median"), (f"{field}_low", "low"), (f"{field}_high", "high")):
@@ -189,14 +197,28 @@ def share(part: float | None, whole: float | None) -> float | None:
 
 
 def crossovers(rows: Sequence[Row]) -> list[Row]:
-    """Of every two rows, by what is compared."""
+    """Of every two rows, by what is compared; of timings it is said if no session took turns."""
     found = []
     for field in COMPARED:
-        curves = {
-            row["label"]: {p["length"]: p[field] for p in row["points"] if p[field]} for row in rows
-        }
-        for a, b in combinations(curves, 2):
-            crossed = crossover(field, a, b, curves[a], curves[b])
+        known = [(row, {p["length"]: p for p in row["points"] if p[field]}) for row in rows]
+        for (a, at_a), (b, at_b) in combinations(known, 2):
+            curves = [{n: p[field] for n, p in at.items()} for at in (at_a, at_b)]
+            common = at_a.keys() & at_b.keys()
+            close = {n for n in common if overlap(field, at_a[n], at_b[n])}
+            crossed = crossover(field, a["label"], b["label"], curves[0], curves[1], close)
             if crossed is not None:
-                found.append({"field": field, "a": a, "b": b, **crossed._asdict()})
+                apart = any(at_a[n]["session"] != at_b[n]["session"] for n in common)
+                text = crossed.text + "; not measured in turns" * (apart and field in TIMINGS)
+                names = {"a": a["label"], "b": b["label"]}
+                found.append({"field": field, **names, "length": crossed.length, "text": text})
     return found
+
+
+def overlap(field: str, a: Row, b: Row) -> bool:
+    """Whether two figures are too close to call: of timings their quartiles overlap, of memory,
+    measured once, they differ by no more than that is known to.
+    """
+    if field in TIMINGS:
+        low, high = f"{field}_low", f"{field}_high"
+        return bool(a[low] <= b[high] and b[low] <= a[high])
+    return bool(abs(a[field] - b[field]) <= MEMORY_NOISE)

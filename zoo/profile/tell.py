@@ -16,7 +16,7 @@ QUANTITIES: tuple[tuple[str, str, float], ...] = (
     ("state_bytes", "state, MiB", MIB),
     ("flops", "GFLOPs of forward, closed form", 1e9),
     ("intensity", "FLOPs a byte moved", 1),
-    ("mfu", "% of the measured matrix product", 0.01),
+    ("mfu", "% of the measured matrix product (what a causal mask hides is counted)", 0.01),
     ("bandwidth_share", "% of the measured bandwidth, of the least bytes", 0.01),
     ("joules", "joules of forward", 1),
 )
@@ -135,7 +135,9 @@ def missed(rows: Sequence[Row]) -> str:
         for point in row["points"]:
             for field, miss in point["missing"].items():
                 if not miss["reason"].startswith("not tried") and miss["kind"] != "untold":
-                    name = f"{row['label']} {field.rpartition('_')[0]} at {point['length']:,}"
+                    name = (
+                        f"{row['label']} {field.rpartition('_')[0] or field} at {point['length']:,}"
+                    )
                     seen.setdefault(
                         f"{row['label']} {miss['reason']}",
                         f"{name}: {miss['kind']}, {miss['reason']}",

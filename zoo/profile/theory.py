@@ -7,7 +7,7 @@ from zoo.profile.marks import GREY, Row, Spec
 
 ANALYTIC: Mapping[str, Callable[[float], float]] = {
     "O(n)": lambda n: n,
-    "O(n log n)": lambda n: n * log2(n),
+    "O(n log n)": lambda n: n * log2(max(n, 2)),
     "O(n²)": lambda n: n * n,
 }
 

@@ -9,7 +9,7 @@ from inspect import Parameter
 from itertools import product
 from typing import Annotated, Any, get_type_hints
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveInt
 
 from zoo.config import GROUPS, HYBRID, complete, option, parse, settle, suite, values
 from zoo.errors import ZooError, nearest
@@ -21,7 +21,7 @@ OWN: Mapping[str, tuple[Any, Any]] = {
     "length": (str, "256..4096"),
     "batch": (PositiveInt, 1),
     "rounds": (Annotated[int, Field(ge=3, le=1000)], 7),
-    "limit": (PositiveFloat, 20.0),
+    "limit": (Annotated[float, Field(gt=0, le=86_400)], 20.0),
     "force": (bool, False),
 }
 """Key -> type and default. ``limit`` is how many seconds a single call may take."""

@@ -39,6 +39,8 @@ class Evidence:
     """1: the whole interval is on the claim's side of the bound, -1: on the other, 0: neither."""
     test: str
     """Which test gave p: `paired t`, `Welch`, ...; `exact` where it is counted."""
+    bound: float
+    """What decides, in the terms of ``difference``."""
 
 
 def says(evidence: Evidence, adjusted: float | None) -> Says:
@@ -78,10 +80,11 @@ def sampled(
         low,
         high,
         judged.p,
-        len(a),
-        0 if test.measure == "value" else len(b),
+        len(scale["a"]),
+        0 if test.measure == "value" else len(scale["b"]),
         side(judged.low, judged.high, toward),
         ("one-sample t" if test.measure == "value" else plain.test) or "",
+        back(bound),
     )
 
 
@@ -90,9 +93,13 @@ def counted(
 ) -> Evidence:
     """From figures that are exact, so that the interval is a point."""
     toward = 1 if test.at_most is None else -1
+    if test.measure == "ratio" and not b:
+        return Evidence(names, None, None, None, None, *n, 0, "", test.bound)
     found = {"difference": a - b, "ratio": a / b if b else 0.0, "value": a}[test.measure]
-    gap = (sign * found if test.measure == "difference" else found) - test.bound
-    return Evidence(names, found, found, found, None, *n, side(gap, gap, toward), "exact")
+    sign = sign if test.measure == "difference" else 1
+    gap = found - sign * test.bound
+    where = side(gap, gap, sign * toward)
+    return Evidence(names, found, found, found, None, *n, where, "exact", sign * test.bound)
 
 
 def side(low: float | None, high: float | None, toward: int) -> int:

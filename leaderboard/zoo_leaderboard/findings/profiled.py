@@ -36,7 +36,13 @@ def comparisons(test: Test, board: "Board") -> tuple[list[Evidence], list[str]]:
 
 def together(a: Profile, b: Profile) -> bool:
     """Whether one session measured both under the same conditions."""
-    return a.session == b.session and conditions(a) == conditions(b)
+    sessions = [{session for _, session in turns(one)} for one in (a, b)]
+    return bool(sessions[0] & sessions[1]) and conditions(a) == conditions(b)
+
+
+def turns(profile: Profile) -> set[tuple[int, str]]:
+    """Its lengths, each with the session that measured it."""
+    return {(point.length, point.session or profile.session) for point in profile.points}
 
 
 def matches(profile: Profile, wanted: Rows) -> bool:
@@ -61,7 +67,8 @@ def judged(test: Test, a: Profile, b: Profile) -> Evidence | str:
     assert name is not None
     points = [{p.length: getattr(p, name) for p in one.points} for one in (a, b)]
     known = [{n for n, figure in at.items() if figure is not None} for at in points]
-    common = [length for length in known[0] & known[1] if length >= least]
+    shared = {length for length, _ in turns(a) & turns(b)}
+    common = [length for length in known[0] & known[1] & shared if length >= least]
     if not common:
         return f"{label(a)} and {label(b)}: no length from {least} on at which both have {name}"
     length = max(common)
@@ -82,7 +89,7 @@ def timed(names: Names, a: Timing, b: Timing, test: Test) -> Evidence | str:
     error = SPREAD * sqrt(sum(log(x.high / x.low) ** 2 / x.n for x in (a, b)))
     middle, bound, freedom = log(a.median / b.median), log(test.bound), min(a.n, b.n) - 1
     if not error > 0:
-        return Evidence(names, ratio(middle), None, None, None, a.n, b.n, 0, "")
+        return Evidence(names, ratio(middle), None, None, None, a.n, b.n, 0, "", test.bound)
     half = quantile(freedom) * error
     low, high = middle - half, middle + half
     return Evidence(
@@ -95,6 +102,7 @@ def timed(names: Names, a: Timing, b: Timing, test: Test) -> Evidence | str:
         n_b=b.n,
         side=side(low - bound, high - bound, 1 if test.at_most is None else -1),
         test="medians of repeats",
+        bound=test.bound,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from zoo_leaderboard.column import COLUMNS
-from zoo_leaderboard.findings.evidence import Evidence, Names, counted, sampled
+from zoo_leaderboard.findings.evidence import Evidence, Names, counted, logs, sampled
 from zoo_leaderboard.findings.spec import EXACT, Rows, Test
 from zoo_leaderboard.measured import measured
 
@@ -107,8 +107,9 @@ def judged(test: Test, track: "Track", a: "Row", b: "Row | None") -> Evidence | 
     for row, one in zip(pair, values, strict=True):
         if isinstance(one, str):
             return f"{row.label}: {one}"
-        if len(one) < test.least_seeds:
-            return f"{row.label}: only {len(one)} of its seeds measured this"
+        fit = logs(one) if test.measure == "ratio" else one
+        if len(fit) < test.least_seeds:
+            return f"{row.label}: only {len(fit)} of its seeds measured this"
     known = [one for one in values if not isinstance(one, str)]
     scored = test.quantity.of in ("score", "score_at")
     if b is not None and scored and not any(learned(test, track, row) for row in pair):

@@ -71,8 +71,9 @@ class Quantity(Strict):
 class Test(Strict):
     """``a`` against ``b``, or ``a`` alone against a number.
 
-    ``difference`` is how much better ``a`` is, in the metric's own direction; ``ratio`` is a / b;
-    ``value`` is that of ``a``. ``needs`` says whether every comparison must support the claim.
+    ``difference`` is how much better ``a`` is, in the metric's own direction, of a cost a - b;
+    ``ratio`` is a / b; ``value`` is that of ``a``. ``needs`` says whether every comparison must
+    support the claim.
     """
 
     tasks: Names = ()

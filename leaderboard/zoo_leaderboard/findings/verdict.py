@@ -84,12 +84,14 @@ def straddles(test: Test, one: Evidence) -> str:
     seeds = f"{one.n_a} and {one.n_b}" if names.b else f"{one.n_a}"
     pair = f"{names.a} and {names.b}" if names.b else names.a
     what = "repeats" if test.quantity.of == "profile" else "seeds"
+    if one.difference is None:
+        return f"{pair}: a ratio to 0 tells nothing"
     if one.low is None or one.high is None:
         return f"{pair}: {seeds} {what} show no spread to judge by"
     width = f"{one.low:.3g} to {one.high:.3g}, {one.high - one.low:.3g} wide"
     if one.side:
         return f"{pair}: not after Holm's correction over all comparisons ({width}, {seeds} {what})"
-    return f"{pair}: the interval straddles {test.bound:g} ({width}, {seeds} {what})"
+    return f"{pair}: the interval straddles {one.bound:g} ({width}, {seeds} {what})"
 
 
 def some(reasons: Sequence[str]) -> str:

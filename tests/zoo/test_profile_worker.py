@@ -1,0 +1,151 @@
+"""A worker's answers, asked in this process: what each figure is of, and the kinds of failure."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from zoo import registry
+from zoo.errors import ZooError
+from zoo.model import state_bytes
+from zoo.profile import energy
+from zoo.profile.start import decide
+from zoo.profile.words import read
+from zoo.profile.worker import STEPS, Worker, failure
+
+SHELVES = registry.load()
+
+
+def build(*words: str, length: int = 64, batch: int = 1) -> tuple[Worker, dict[str, Any]]:
+    """One that has built what the words ask for, and what it says of it."""
+    asked = read(SHELVES, words, multirun=False)
+    config = decide(SHELVES, asked.configs[0], length)
+    one = Worker()
+    return one, one.build(config, batch, length, length)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("mixer=attention", "precision=bf16"),
+        ("mixer=mamba", "precision=bf16"),
+        ("mixer=reformer", "precision=32"),  # it carries ids of 8 bytes beside numbers of 4
+        ("mixer=reformer", "precision=bf16"),
+        ("mixer=sliding", "mixer.window=16", "precision=32"),
+        ("mixer=lru", "precision=32"),  # complex
+        ("task=copy", "mixer=mamba", "budget=smoke", "depth=2", "precision=32"),
+    ],
+)
+def test_the_closed_form_of_the_state_is_what_is_carried(words: tuple[str, ...]) -> None:
+    one, said = build(*words, "dim=32", length=96, batch=3)
+    assert one.reach()["bytes"] == said["state_closed_form"] > 0
+
+
+def test_what_does_not_decode_has_a_closed_form_and_is_refused_the_state() -> None:
+    one, said = build("mixer=lru", "direction=bidirectional", "dim=16")
+    assert said["state_closed_form"] > 0
+    with pytest.raises(ZooError, match="does not decode") as refused:
+        one.reach()
+    assert failure(refused.value)["miss"]["kind"] == "refused"
+
+
+def test_learned_positions_reach_one_beyond_the_longest_length() -> None:
+    words = ("task=copy", "mixer=attention", "position=learned", "budget=smoke", "depth=1")
+    one, _ = build(*words, length=160)
+    one.reach()
+    assert one.time("decode", None)["seconds"] > 0
+
+
+def test_a_token_is_one_of_several_in_a_call_and_short_calls_are_warmed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one, _ = build("mixer=lru", "dim=16", length=8)
+    called: list[str] = []
+    one.calls = {name: lambda name=name: called.append(name) for name in ("forward", "decode")}  # type: ignore[misc]
+
+    def ticks() -> Iterator[float]:
+        while True:
+            yield from (100.0, 104.0)
+
+    clock = ticks()
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    assert one.time("forward", None)["seconds"] == 4.0
+    assert one.time("decode", 0.1)["seconds"] == 4.0 / STEPS
+    assert called == ["forward", "forward", "decode", "decode"]
+    called.clear()
+    assert one.time("forward", 0.3)["seconds"] == 4.0
+    assert called == ["forward"]
+
+
+def test_decoding_goes_on_from_the_same_past_each_time() -> None:
+    one, _ = build("mixer=attention", "dim=16", length=40)
+    before = one.reach()["bytes"]
+    steps: list[int] = []
+    plain = one.subject.step
+
+    def step(token: torch.Tensor, state: Any) -> None:
+        steps.append(state_bytes(state))
+        plain(token, state)
+
+    one.subject.step = step  # type: ignore[method-assign]
+    one.decode()
+    assert steps == [before] * STEPS
+
+
+def test_training_goes_back_to_the_parameters_and_the_input() -> None:
+    one, _ = build("mixer=lru", "dim=16", length=8)
+    one.time("train", 1.0)
+    assert all(p.grad is not None for p in one.subject.module.parameters())
+    assert not one.inputs.requires_grad
+
+
+def test_statistics_of_a_batch_and_dropout_are_at_work_in_training_alone() -> None:
+    block = ("block=postnorm", "block.norm=batch", "block.dropout=0.5")
+    words = ("task=copy", "mixer=lru", "budget=smoke", "depth=1", *block)
+    one, _ = build(*words, length=32)
+    modes: list[bool] = []
+    one.subject.module.register_forward_pre_hook(lambda m, _: modes.append(m.training))
+    one.time("forward", 1.0)
+    one.time("train", 1.0)
+    one.time("forward", 1.0)
+    assert modes == [False, True, False]
+    one.reach()
+    assert one.time("decode", 1.0)["seconds"] > 0
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (MemoryError(), "oom"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB"), "oom"),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:1] can't allocate memory: 9 bytes"), "oom"),
+        (RuntimeError("std::bad_alloc"), "oom"),
+        (RuntimeError("could not create a memory object"), "oom"),
+        (ZooError("kernel=x needs CUDA"), "refused"),
+        (RuntimeError("shapes differ"), "failed"),
+        (ValueError(), "failed"),
+    ],
+)
+def test_kinds_of_failure(error: Exception, kind: str) -> None:
+    miss = failure(error)["miss"]
+    assert miss["kind"] == kind
+    assert miss["reason"]
+
+
+def test_energy_is_of_one_pass_and_untold_where_there_is_no_meter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one, _ = build("mixer=lru", "dim=16", length=8)
+    joules = iter([10.0, 34.0])
+    passes: list[int] = []
+    one.calls = {"forward": lambda: passes.append(1)}
+    monkeypatch.setattr(energy, "meter", lambda device: lambda: next(joules))
+    assert one.energy(0.1) == {"joules": 24 / len(passes)}
+    assert len(passes) == 6  # half a second of them
+
+    def none(device: str) -> None:
+        raise energy.Untold("no counter")
+
+    monkeypatch.setattr(energy, "meter", none)
+    assert one.energy(0.1) == {"joules": None, "untold": "no counter"}
