@@ -4,10 +4,10 @@ import json
 from base64 import b64encode
 from collections.abc import Sequence
 from hashlib import sha256
+from html import escape
 from importlib.resources import files
+from string import Template
 from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from zoo_leaderboard.bundle import bundle
 from zoo_leaderboard.charts import specs
@@ -36,18 +36,11 @@ def page(board: Board, vega: str | None = None, live: bool = False) -> bytes:
         from zoo_leaderboard.serve import SCRIPT
 
         scripts.append(SCRIPT)
-    room = Environment(
-        loader=PackageLoader("zoo_leaderboard", TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = room.get_template("page.html").render(
-        policy=policy(scripts, css, live),
+    text = Template(own("page.html")).substitute(
+        policy=escape(policy(scripts, css, live)),
         css=css,
-        scripts=scripts,
         island=island({"document": whole, "specs": specs(whole)}),
+        scripts="\n".join(f'<script type="module">{script}</script>' for script in scripts),
     )
     return text.encode()
 

@@ -2,29 +2,43 @@
 
 import sys
 from collections.abc import Callable
+from hashlib import sha256
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Condition, Event, Thread
+from threading import Event, Thread
 
 from zoo.errors import ZooError
+from zoo_leaderboard.files import found
 from zoo_leaderboard.wording import visible
 
 HOST = "127.0.0.1"
-FILES = ("record.json", "profile.json")
 POLL = 1.0  # seconds between looks at the folder
-ALIVE = 15.0  # seconds after which a silent line is told that somebody is still there
 
+# A short question a second: a line that stays open for each tab would block the seventh, for a
+# browser opens no more than six to one server. Who reads or types is not interrupted, the view
+# stands in the address, and what had the focus has it again.
 SCRIPT = """
-const seen = document.documentElement.dataset.version;
-new EventSource(`/events?seen=${seen}`).addEventListener("board", () => {
-  const busy = () => document.querySelector("dialog[open]") || document.activeElement?.matches("input[type=search]:focus");
-  const reload = () => (busy() ? setTimeout(reload, 1000) : location.reload());
-  reload();
-});
-"""  # noqa: E501 - JavaScript; the view stays as it is, since it stands in the address
+const seen = document.documentElement.dataset.version, kept = sessionStorage.getItem("focus");
+let touched = 0;
+const named = (one) => one.dataset?.focus ?? one.id;
+const reading = () => document.querySelector("dialog[open], .menu[open]") || performance.now() - touched < 2000;
+async function follow() {
+  try {
+    const answer = document.hidden ? null : await fetch("/version");
+    if (answer?.ok && (await answer.text()) !== seen && !reading()) {
+      sessionStorage.setItem("focus", named(document.activeElement) ?? "");
+      return location.reload();
+    }
+  } catch {} // nobody serves just now
+  setTimeout(follow, 1000);
+}
+for (const kind of ["keydown", "pointerdown"]) addEventListener(kind, (event) => { touched = event.timeStamp; }, true);
+if (kept) [...document.querySelectorAll("[data-focus], [id]")].find((one) => named(one) === kept)?.focus({ preventScroll: true });
+setTimeout(follow, 1000);
+"""  # noqa: E501 - JavaScript
 
-Snapshot = dict[str, tuple[int, int]]
+Snapshot = dict[Path, tuple[int, int]]
 
 
 class Site:
@@ -32,9 +46,8 @@ class Site:
 
     def __init__(self, folder: Path, draw: Callable[[Path], bytes]) -> None:
         self.folder, self.draw = folder, draw
-        self.version, self.content = 0, b""
+        self.version, self.content = "", b""
         self._seen: Snapshot | None = None
-        self._changed = Condition()
 
     def look(self) -> bool:
         """Draw the page anew if a record came, went or changed; says whether it did."""
@@ -42,36 +55,27 @@ class Site:
         if now == self._seen:
             return False
         content = self.draw(self.folder)
-        with self._changed:
-            self._seen, self.version = now, self.version + 1
-            # The page tells which it is, so that none is missed between loading and listening.
-            told = f'<html data-version="{self.version}"'.encode()
-            self.content = content.replace(b"<html", told, 1)
-            self._changed.notify_all()
+        # By its content, not counted: a page outlives the server that drew it.
+        self.version = sha256(content).hexdigest()[:16]
+        self.content = content.replace(b"<html", f'<html data-version="{self.version}"'.encode(), 1)
+        self._seen = now
         return True
-
-    def newer(self, seen: str, seconds: float) -> int:
-        """The version, once it is another than the one seen or after so many seconds."""
-        with self._changed:
-            self._changed.wait_for(lambda: str(self.version) != seen, seconds)
-            return self.version
 
 
 def snapshot(folder: Path) -> Snapshot:
     """Size and time of every record below ``folder``; one that vanishes meanwhile is not there."""
-    found = {}
-    for name in FILES:
-        for path in folder.rglob(name):
-            try:
-                facts = path.stat()
-            except OSError:
-                continue
-            found[str(path)] = (facts.st_mtime_ns, facts.st_size)
-    return found
+    facts = {}
+    for path in found(folder, []):
+        try:
+            told = path.stat()
+        except OSError:
+            continue
+        facts[path] = (told.st_mtime_ns, told.st_size)
+    return facts
 
 
-def handler(site: Site, ended: Event) -> type[BaseHTTPRequestHandler]:
-    """Answers for ``/`` and ``/events``, to this machine and to no other name."""
+def handler(site: Site) -> type[BaseHTTPRequestHandler]:
+    """Answers for ``/`` and ``/version``, to this machine and to no other name."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -81,37 +85,20 @@ def handler(site: Site, ended: Event) -> type[BaseHTTPRequestHandler]:
             if name not in (HOST, "localhost"):  # a page elsewhere whose name leads here
                 self.send_error(HTTPStatus.FORBIDDEN, "this board is for this machine alone")
             elif self.path == "/":
-                self.page()
-            elif self.path.startswith("/events?seen="):
-                self.events(self.path.partition("=")[2])
+                self.tell("text/html; charset=utf-8", site.content)
+            elif self.path == "/version":
+                self.tell("text/plain", site.version.encode())
             else:
                 self.send_error(HTTPStatus.NOT_FOUND, "there is one page: /")
 
-        def page(self) -> None:
-            content = site.content
-            self.head("text/html; charset=utf-8", {"Content-Length": str(len(content))})
-            self.wfile.write(content)
-
-        def events(self, seen: str) -> None:
-            """A line that says `board` whenever the page is another than the one seen."""
-            self.head("text/event-stream", {"Connection": "close"})
-            self.close_connection = True
-            try:
-                while not ended.is_set():
-                    now = str(site.newer(seen, ALIVE))
-                    told = f"event: board\ndata: {now}\n\n" if now != seen else ": alive\n\n"
-                    seen = now
-                    self.wfile.write(told.encode())
-                    self.wfile.flush()
-            except OSError:
-                return  # the reader has gone
-
-        def head(self, kind: str, more: dict[str, str]) -> None:
+        def tell(self, kind: str, content: bytes) -> None:
             self.send_response(HTTPStatus.OK)
-            always = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-            for key, value in ({"Content-Type": kind} | always | more).items():
-                self.send_header(key, value)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Cache-Control", "no-store")
+            self.send_header("X-Content-Type-Options", "nosniff")
             self.end_headers()
+            self.wfile.write(content)
 
         def log_message(self, format: str, *args: object) -> None:
             """Silence: the terminal is for what happens to the records."""
@@ -135,19 +122,24 @@ def serve(folder: Path, port: int, draw: Callable[[Path], bytes], ended: Event) 
     site = Site(folder, draw)
     site.look()
     try:
-        server = Server((HOST, port), handler(site, ended))
+        server = Server((HOST, port), handler(site))
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ZooError(f"--port {port}: {reason}; name another, 0 for any that is free") from error
     Thread(target=server.serve_forever, daemon=True).start()
     where = f"http://{HOST}:{server.server_port}/"
     print(f"serving {visible(str(folder))} at {where} (Ctrl-C ends)", file=sys.stderr, flush=True)
+    told = ""
     try:
         while not ended.wait(POLL):
             try:
                 site.look()
-            except ZooError as error:  # the page that is there stays
-                print(f"problem: {visible(str(error))}", file=sys.stderr, flush=True)
+                told = ""
+            except (ZooError, OSError) as error:  # the page that is there stays
+                words = f"problem: {visible(str(error))}"
+                if words != told:  # once, though it is tried every second
+                    print(words, file=sys.stderr, flush=True)
+                told = words
     except KeyboardInterrupt:
         pass
     finally:

@@ -1,23 +1,10 @@
-"""Records that a test can place: valid ones, so that only what a test changes is unusual; and a
-browser to open the page in.
-"""
+"""Records that a test can place: valid ones, so that only what a test changes is unusual."""
 
-import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import (
-    Browser,
-    ConsoleMessage,
-    Dialog,
-    Error,
-    Page,
-    Request,
-    sync_playwright,
-)
 
 from zoo.identity import digest
 from zoo.record import (
@@ -36,9 +23,6 @@ from zoo.record import (
 )
 
 Put = Callable[..., Record]
-OpenPage = Callable[..., Page]
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-QUIET = ("--disable-quic", "--disable-background-networking", "--disable-component-update")
 
 
 def record(
@@ -134,7 +118,7 @@ def runs(tmp_path: Path) -> Path:
     return tmp_path / "runs"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make() -> Put:
     """Build a record."""
     return record
@@ -151,62 +135,3 @@ def put(runs: Path) -> Put:
         return one
 
     return placed
-
-
-@pytest.fixture(scope="module")  # its event loop should not outlast those who need it
-def browser() -> Iterator[Browser]:
-    """Headless Chromium: Debian's or Playwright's own; `ZOO_CHROMIUM` names another."""
-    named = os.environ.get("ZOO_CHROMIUM")
-    program = named or next(filter(None, map(shutil.which, CHROMIUM)), None)
-    with sync_playwright() as playwright:
-        try:
-            made = playwright.chromium.launch(executable_path=program, args=list(QUIET))
-        except Error as error:
-            if named:
-                raise
-            pytest.skip(f"no Chromium can be launched: {error.message.splitlines()[0]}")
-        yield made
-        made.close()
-
-
-@pytest.fixture
-def open_page(browser: Browser, tmp_path: Path) -> Iterator[OpenPage]:
-    """Write a page to a file and open it from there; nothing in it may fail or load anything."""
-    faults: list[str] = []
-
-    def heard(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            faults.append(f"console {message.type}: {message.text}")
-
-    def asked(dialog: Dialog) -> None:
-        faults.append(f"dialog: {dialog.message}")
-        dialog.dismiss()
-
-    def loading(request: Request) -> None:
-        if not request.url.startswith(("file:", "data:", "blob:")):
-            faults.append(f"request of {request.url}")
-
-    def opened(
-        content: Any, hash: str = "", *, width: int = 1280, height: int = 900, **context: Any
-    ) -> Page:
-        """``content``: a Board or the bytes of a page; ``context`` goes to ``new_context``."""
-        if not isinstance(content, bytes):
-            from zoo_leaderboard.page import page
-
-            content = page(content)
-        file = tmp_path / "page.html"
-        file.write_bytes(content)
-        room = browser.new_context(viewport={"width": width, "height": height}, **context)
-        made = room.new_page()
-        made.set_default_timeout(20_000)
-        made.on("console", heard)
-        made.on("pageerror", lambda error: faults.append(f"error: {error}"))
-        made.on("dialog", asked)
-        made.on("request", loading)
-        made.goto(f"{file.as_uri()}#{hash}" if hash else file.as_uri())
-        return made
-
-    yield opened
-    for room in browser.contexts:
-        room.close()
-    assert not faults

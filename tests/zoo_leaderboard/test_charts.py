@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import zoo_leaderboard.charts as charts
 from zoo.errors import ZooError
 from zoo_leaderboard.charts import line, pareto, published, sweep, template, theme
-from zoo_leaderboard.charts.place import WIDTH, along, around, overlap, place
+from zoo_leaderboard.charts.place import CROWD, WIDTH, along, around, overlap, place
 from zoo_leaderboard.read import board
 
 HOSTILE = "</script><script>alert(1)</script>\u202eabc"
@@ -292,3 +292,18 @@ def test_a_name_cannot_lead_out_of_the_folder() -> None:
     whole = document([row("a", 0.5, params=3), row("b", 0.6, params=9)], task="../../etc/x\n")
     (stem,) = dict(charts.drawn(whole))
     assert re.fullmatch(r"[\w-]+", stem)
+
+
+def test_names_as_long_as_they_come_make_files_of_their_own() -> None:
+    stems = [charts.safe("long " * 400, end) for end in ("a", "b")]
+    assert len(set(stems)) == 2
+    assert all(len(f"{stem}.svg") < 200 for stem in stems)
+
+
+def test_rows_that_all_tie_do_not_all_get_names() -> None:
+    points: list[dict[str, Any]] = [
+        {"x": 10.0 + i, "y": i / 3000, "name": "n", "front": True, "shown": False}
+        for i in range(3000)
+    ]
+    place(points, [1, 4000], [0, 1], (640, 340), True, up=True)
+    assert 0 < sum(one["shown"] for one in points) <= CROWD

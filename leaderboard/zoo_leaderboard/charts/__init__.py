@@ -5,11 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import DiskFull, ZooError
+from zoo.identity import digest
 from zoo.record import atomic_write
 from zoo_leaderboard.charts import line, pareto, published, sweep
+from zoo_leaderboard.charts.place import CROWD, PLACES, WIDTH
 from zoo_leaderboard.charts.theme import DARK, DASHES, LIGHT, Spec, config, families
 from zoo_leaderboard.read import Board
 
+LONGEST = 150
+"""Letters of a file name; file systems end at 255 bytes."""
 DRAWN = ("train_tokens_per_s", "peak_memory_bytes", "params")
 """The costs that a file sets the score against; the page can do every pair."""
 
@@ -19,6 +23,8 @@ def specs(document: Spec) -> Spec:
     return {
         "palette": {"light": LIGHT, "dark": DARK},
         "dashes": DASHES,
+        "names": {"places": PLACES, "widest": WIDTH, "crowd": CROWD},
+        "most": line.MOST,
         "families": families(document),
         "templates": {
             "pareto": pareto.shape(),
@@ -57,18 +63,18 @@ def drawn(document: Spec) -> Iterator[tuple[str, Spec]]:
             "validated": line.validated(document, track),
             "sweep": sweep.sweep(document, track),
         }
-        stem = "-".join((track["task"], track["protocol"], track["budget"], track["track"]))
+        stem = (track["task"], track["protocol"], track["budget"], track["track"])
         for name, spec in made.items():
             if spec is not None:
-                yield safe(f"{stem}-{name}"), framed(spec, heading(track), track["note"])
+                yield safe(*stem, name), framed(spec, heading(track), track["note"])
     for task, metric in published.tasks(document):
         spec = published.chart(document, task, metric)
         if spec is not None:
             title = f"{task}: published (hollow) and ours (filled; pale: not comparable)"
-            yield safe(f"published-{task}-{metric}"), framed(spec, title, "")
+            yield safe("published", task, metric), framed(spec, title, "")
     for group in document["profiles"]:
         for name, spec in profiled(document, group):
-            yield safe(f"{group['group']}-{name}"), spec
+            yield safe(group["group"], name), spec
 
 
 def heading(track: Spec) -> str:
@@ -84,9 +90,11 @@ def framed(spec: Spec, title: str, note: str) -> Spec:
     return {"width": 640, "height": pareto.HEIGHT, **spec, "title": name, "config": config()}
 
 
-def safe(name: str) -> str:
-    """A file name out of a name in a record: nothing that a path could be made of."""
-    return "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in name)
+def safe(*words: str) -> str:
+    """A file name out of names in a record: nothing that a path could be made of, none too long."""
+    name = "-".join(words)
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in name)
+    return plain if len(plain) <= LONGEST else f"{plain[:LONGEST]}-{digest({'name': name})[:12]}"
 
 
 def save(board: Board, folder: Path) -> list[Path]:

@@ -7,7 +7,7 @@ from zoo_leaderboard.charts.theme import Spec
 WIDTH = 170
 """No name takes more room than this, in pixels."""
 CROWD = 60
-"""With more points than this only those on the front are named."""
+"""With more points than this only those on the front are named, and of them no more than this."""
 LETTER = 6.2
 """About as wide as a letter is at 11.5 pixels; the page measures instead."""
 PLACES = (
@@ -47,10 +47,10 @@ def place(
     ]
     taken: list[Box] = [(x - 5, x + 5, y - 5, y + 5) for x, y in spots]
     order = sorted(range(len(points)), key=lambda i: not points[i]["front"])
-    for i in order:
+    for i in order[:CROWD]:
         point, spot = points[i], spots[i]
         if len(points) > CROWD and not point["front"]:
-            continue
+            break
         wide = min(WIDTH, LETTER * len(point["name"]))
         flip = 1 if point["front"] == up else -1
         for align, dx, away in PLACES:

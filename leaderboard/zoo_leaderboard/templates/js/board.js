@@ -108,7 +108,20 @@ function columnsOf(track, fronts) {
   return list;
 }
 
-function drawTable(host, track, { rows, kept, chosen }) {
+// Opening or picking a row leaves the table as it stands: a long one would jump back to its start.
+function drawTable(host, track, found) {
+  const key = JSON.stringify([track.track, state.filter, state.family, state.only, state.sort, state.hide, state.x, state.y, dark.matches]);
+  if (host.dataset.drawn !== key) makeTable(host, track, found);
+  host.dataset.drawn = key;
+  for (const tr of host.querySelectorAll("tbody tr[data-focus]")) {
+    const picked = state.picked.includes(tr.dataset.focus.slice("row:".length));
+    tr.classList.toggle("picked", picked);
+    const box = tr.querySelector(".pick input");
+    if (box) box.checked = picked;
+  }
+}
+
+function makeTable(host, track, { rows, kept, chosen }) {
   const fronts = new Map(board.columns.map((column) => [column.key, frontOf(kept, column, axisOf(track, "mean"))]));
   const all = columnsOf(track, fronts).filter(({ key }) => !state.hide.includes(key)), lines = [...rows];
   if (!missing(track.chance) && !state.only) {
@@ -154,9 +167,9 @@ views.board = {
     drawTable(part("rows"), track, found);
     part("count").textContent = found.rows.length === track.rows.length ? `${track.rows.length} rows` : `${found.rows.length} of ${track.rows.length} rows`;
     drawNotes(part("explain"), track);
-    drawCompare(part("comparison"), track, found.rows);
-    if (typeof drawPareto === "function") drawPareto(part("pareto"), track, found.rows);
-    if (typeof drawCurves === "function") drawCurves(part("courses"), track, found.rows);
+    drawCompare(part("comparison"), track);
+    drawPareto(part("pareto"), track, found.rows);
+    drawCurves(part("courses"), track, found.rows);
   },
 };
 

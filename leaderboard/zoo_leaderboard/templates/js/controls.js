@@ -25,7 +25,7 @@ function furnishControls(bar) {
   select.addEventListener("change", () => go({ track: select.value, open: "" }));
   bar.querySelector("#search").addEventListener("input", (event) => go({ filter: event.target.value }));
   bar.querySelector("#only").addEventListener("change", (event) => go({ only: event.target.checked }));
-  bar.querySelector("#link").addEventListener("click", (event) => copy(location.href, event.currentTarget));
+  bar.querySelector("#link").addEventListener("click", (event) => copy(new URL(address(), location.href).href, event.currentTarget));
   for (const kind of ["csv", "json", "markdown", "latex"]) bar.querySelector(`#${kind}`).addEventListener("click", () => exported(kind));
   for (const menu of bar.querySelectorAll("details")) {
     menu.addEventListener("keydown", (event) => {

@@ -77,7 +77,7 @@ function visible(text) {
 
 const missing = (value) => value === null || value === undefined;
 const digits = (value) => (value !== 0 && (Math.abs(value) < 1e-4 || Math.abs(value) >= 1e7) ? value.toExponential(2) : String(Number(value.toPrecision(3))));
-const score = (value) => (missing(value) ? "–" : Math.abs(value) < 100 ? value.toFixed(3) : String(Number(value.toPrecision(4))));
+const score = (value) => (missing(value) ? "–" : value !== 0 && Math.abs(value) < 1e-3 ? digits(value) : Math.abs(value) < 100 ? value.toFixed(3) : String(Number(value.toPrecision(4))));
 
 function figures(value, unit = "") {
   if (missing(value)) return "–";
@@ -87,10 +87,10 @@ function figures(value, unit = "") {
   return text.trim();
 }
 
-function download(content, type, name) {
+function download(content, type, stem, ending) {
   const link = element("a"), place = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type }));
   link.href = place;
-  link.download = name.replace(/[^\w.+-]+/g, "-");
+  link.download = `${stem.replace(/[^\w.+-]+/g, "-").replace(/^[.-]+/, "").slice(0, 150)}.${ending}`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(place), 1000);
 }
@@ -117,9 +117,10 @@ function theme() {
 }
 
 const drawn = new WeakMap(); // host -> the newest call; an older one that ends later is thrown away
+const charts = new WeakMap(); // host -> what Vega made there, which listens to the window until it is let go
 
-// `options.tip(datum)` gives [title, [[name, text], ...]] for the card beside the pointer; `options.tooltip` is a
-// whole Vega handler in its place. Gives vega-embed's result, or null where a newer call came between.
+// `options.tip(datum)` gives [title, [[name, text], ...]] for the card beside the pointer; `options.after(made)`,
+// with vega-embed's result, is awaited before the chart counts as drawn.
 async function embed(host, spec, label, options = {}) {
   const mine = Symbol(label);
   drawn.set(host, mine);
@@ -129,21 +130,38 @@ async function embed(host, spec, label, options = {}) {
     tools = element("div", undefined, "tools");
     host.replaceChildren(plot, tools);
   }
+  plot.classList.toggle("night", dark.matches); // paper turns its colours around
   plot.setAttribute("role", "img");
   plot.setAttribute("aria-label", visible(label));
-  if (!window.vegaEmbed) return plot.replaceChildren(element("p", "No chart: this page was made without Vega.", "notes")), null;
+  const none = (why) => plot.replaceChildren(element("p", `No chart: ${why}`, "notes"));
+  if (!window.vegaEmbed) return none("this page was made without Vega.");
+  plot.setAttribute("aria-busy", "true");
+  await new Promise((then) => setTimeout(then, 20)); // the table is painted first, and whoever types waits for no chart
+  if (drawn.get(host) !== mine) return;
   const whole = { width: "container", autosize: { type: "fit", contains: "padding" }, ...spec, background: null, config: { ...spec.config, ...theme() } };
-  const made = await window.vegaEmbed(plot, whole, {
-    mode: "vega-lite", ast: true, renderer: "svg", actions: false, defaultStyle: false, logLevel: 1, tooltip: options.tooltip ?? card(options.tip),
-  });
-  if (drawn.get(host) !== mine) return made.finalize(), null;
+  let made;
+  try {
+    made = await window.vegaEmbed(plot, whole, {
+      mode: "vega-lite", ast: true, renderer: "svg", actions: false, defaultStyle: false, logLevel: 1, tooltip: card(options.tip),
+    });
+    if (drawn.get(host) !== mine) return made.finalize();
+    await options.after?.(made);
+  } catch (error) {
+    console.error(error);
+    none(error.message);
+  }
+  if (drawn.get(host) !== mine) return;
+  plot.removeAttribute("aria-busy");
+  charts.get(host)?.finalize();
+  charts.set(host, made);
+  if (!made) return;
   plot.querySelector("svg")?.setAttribute("aria-hidden", "true"); // the label counts, not its hundreds of marks
-  const file = (kind) => `${label.split(";")[0].trim()}.${kind}`;
+  const [stem] = label.split(";");
   const paint = async (kind) => {
     const own = made.view.background();
     made.view.background(getComputedStyle(document.body).backgroundColor); // else dark on nothing
-    if (kind === "svg") download(await made.view.toSVG(), "image/svg+xml", file("svg"));
-    else (await made.view.toCanvas(2)).toBlob((blob) => download(blob, "image/png", file("png")));
+    if (kind === "svg") download(await made.view.toSVG(), "image/svg+xml", stem, "svg");
+    else (await made.view.toCanvas(2)).toBlob((blob) => download(blob, "image/png", stem, "png"));
     made.view.background(own);
   };
   tools.replaceChildren(...["SVG", "PNG"].map((kind) => {
@@ -151,7 +169,6 @@ async function embed(host, spec, label, options = {}) {
     one.setAttribute("aria-label", `Save as ${kind}: ${visible(label)}`);
     return one;
   }));
-  return made;
 }
 
 const plain = (datum) => [null, Object.entries(datum).map(([key, value]) => [key, String(value)])];

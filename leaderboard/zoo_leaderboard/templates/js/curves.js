@@ -1,5 +1,4 @@
 // Lines of the rows shown: score by length, loss and validation while training, learning rates.
-const MOST = 12; // more lines than this cannot be told apart
 
 // Colour and dash of each row's line, by the rule of theme.py: its family's, or one of its own.
 function looksOf(rows) {
@@ -19,7 +18,7 @@ function looksOf(rows) {
 // Picked rows first, then the best.
 function bestOf(rows, key) {
   const able = rows.filter((row) => row[key].length > 1), picked = able.filter((row) => state.picked.includes(row.label));
-  const kept = new Set([...picked, ...able].slice(0, MOST));
+  const kept = new Set([...picked, ...able].slice(0, specs.most));
   return [able.filter((row) => kept.has(row)), able.length];
 }
 

@@ -11,6 +11,12 @@ const MISSES = { oom: "out of memory", slow: "too slow", refused: "not offered",
 const costTitle = (field) => COSTS[field]?.[0] ?? field;
 const costText = (field, value) => (COSTS[field]?.[1] === "%" && !missing(value) ? `${digits(value * 100)} %` : figures(value, COSTS[field]?.[1] ?? ""));
 
+// `4.37–5.48 ms`: what both ends have behind the number is said once.
+function costSpan(field, low, high) {
+  const [a, b] = [costText(field, low), costText(field, high)], cut = a.indexOf(" ");
+  return cut > 0 && b.endsWith(a.slice(cut)) ? `${a.slice(0, cut)}–${b}` : `${a}–${b}`;
+}
+
 // A chart made beforehand for a light page takes this page's colours: a family's where it has one.
 function recoloured(spec, group) {
   const families = new Map(group.rows.flatMap((row) => [[row.family, row.family], [row.label, row.family], [row.mixer, row.family]]));
@@ -20,8 +26,7 @@ function recoloured(spec, group) {
     if (typeof value === "string" && dark.matches) return PALETTE.dark[PALETTE.light.indexOf(value.toLowerCase())] ?? value;
     if (typeof value !== "object" || value === null) return value;
     const made = Object.fromEntries(Object.entries(value).map(([key, one]) => [key, key === "values" || key === "datasets" ? one : visit(one)]));
-    if (made.strokeDash?.legend === null) delete made.strokeDash.legend; // one legend for dashes and shapes
-    if (made.legend?.orient) made.legend = { ...made.legend, symbolOpacity: 1, orient: "bottom", columns: narrow.matches ? 1 : 3 };
+    if (made.legend?.orient) made.legend = { ...made.legend, symbolOpacity: 1, symbolStrokeWidth: 0, orient: "bottom", columns: narrow.matches ? 1 : 3 };
     if (made.shape?.legend) made.shape.legend = { ...made.shape.legend, symbolFillColor: soft, symbolStrokeColor: soft };
     if (made.field === "length" && made.axis) made.axis.format = "d";
     const scale = made.color?.scale;
@@ -29,7 +34,8 @@ function recoloured(spec, group) {
     return made;
   };
   const { config, width, height, background, padding, title, ...rest } = visit(structuredClone(spec));
-  return { ...rest, height: narrow.matches ? 320 : 400 };
+  const lines = Math.ceil(group.rows.length / (narrow.matches ? 1 : 3)); // the legend takes room of the plot's
+  return { ...rest, height: (narrow.matches ? 240 : 330) + 17 * lines };
 }
 
 function profileWords(datum) {
@@ -42,8 +48,8 @@ function fitNode(fit) {
   if (!missing(fit.refused)) return [element("span", "no fit", "absent"), element("small", fit.refused)];
   const power = element("span", "n"), up = element("sup", fit.p.toFixed(2));
   power.append(up);
-  const from = missing(fit.from) ? "" : `, ${fit.n ?? ""} points from ${fit.from} to ${fit.to}`;
-  return [power, element("small", `${missing(fit.low) ? "" : `${fit.low.toFixed(2)} to ${fit.high.toFixed(2)}`}${from}`)];
+  const interval = missing(fit.low) ? "" : `${fit.low.toFixed(2)} to ${fit.high.toFixed(2)}`;
+  return [power, element("small", interval), element("small", missing(fit.from) ? "" : `${fit.n} points, ${fit.from}–${fit.to}`)];
 }
 
 function claimNode(claim) {
@@ -103,7 +109,7 @@ function drawByLength(host, group) {
       if (!point) return element("span", "not measured", "absent");
       if (missing(point[field])) return missNode(point, field);
       const low = point[`${field}_low`], high = point[`${field}_high`], text = element("span", costText(field, point[field]));
-      return missing(low) ? text : [text, element("small", `${costText(field, low)}–${costText(field, high)}`)];
+      return missing(low) ? text : [text, element("small", costSpan(field, low, high))];
     },
   }))];
   const tops = list.map((column) => (column.head ? () => false : bestIn(group.rows, column.value, less)));
@@ -114,11 +120,20 @@ function drawByLength(host, group) {
   partOf(host, "words", () => element("p", "Medians with their quartiles below. A word in place of a figure says why there is none; pointing at it gives the reason.", "notes"));
 }
 
+// Those that cross in view, the many that do not folded away.
 function drawCrossovers(host, group) {
-  const rows = group.crossovers ?? [];
-  host.hidden = !rows.length;
-  if (!rows.length) return;
+  const crossing = group.crossovers.filter((row) => !missing(row.length)), rest = group.crossovers.filter((row) => missing(row.length));
+  host.hidden = !group.crossovers.length;
   partOf(host, "title", () => element("h3", "Who overtakes whom"));
+  crossoverTable(partOf(host, "rows", () => element("div")), crossing, "Crossover lengths");
+  const fold = partOf(host, "rest", () => element("details", undefined, "fold"));
+  partOf(fold, "summary", () => element("summary")).textContent = `Pairs that do not cross at the lengths measured: ${rest.length}`;
+  crossoverTable(partOf(fold, "rows", () => element("div")), rest, "Pairs that do not cross");
+  fold.hidden = !rest.length;
+}
+
+function crossoverTable(host, rows, label) {
+  host.hidden = !rows.length;
   const list = [
     { key: "field", title: "cost", head: true, className: "name", best: "ascending", value: (row) => costTitle(row.field), node: (row) => [named(costTitle(row.field))] },
     { key: "a", title: "one", className: "name", best: "ascending", value: (row) => row.a, node: (row) => [named(row.a)] },
@@ -126,7 +141,7 @@ function drawCrossovers(host, group) {
     { key: "length", title: "at length", best: "ascending", value: (row) => row.length, text: (row) => (missing(row.length) ? "none in range" : Math.round(row.length).toLocaleString("en")) },
     { key: "text", title: "in words", className: "name text", node: (row) => [named(row.text)] },
   ];
-  table(partOf(host, "rows", () => element("div")), list, rows, { label: "Crossover lengths", className: "crossovers" });
+  table(host, list, rows, { label, className: "crossovers", sort: "field" });
 }
 
 function drawProfileCharts(host, group) {

@@ -26,6 +26,7 @@ function furnish() {
 }
 
 function redraw() {
+  const turned = find(`view-${state.view}`).hidden;
   find("tip").hidden = find("picked").hidden = true; // the board shows its own again
   for (const name of ORDER) {
     const shown = name === state.view, tab = find(`tab-${name}`);
@@ -35,6 +36,7 @@ function redraw() {
     if (shown) find("tabs").scrollLeft = tab.offsetLeft - 24;
   }
   refocus(() => views[state.view].draw(find(`view-${state.view}`)));
+  if (turned) dispatchEvent(new Event("resize")); // charts that were out of sight had no width to follow
   provenance();
 }
 

@@ -1,9 +1,5 @@
 // Any two axes against each other, with the front, the intervals and what others published.
-const WIDEST = 170, CROWD = 60; // pixels of a name; more points than this, and only the front is named
-const PLACES = [
-  ["left", 8, -10], ["right", -8, -10], ["center", 0, -16], ["left", 9, 0],
-  ["left", 8, 10], ["right", -9, 0], ["right", -8, 10], ["center", 0, 16],
-];
+const { places: PLACES, widest: WIDEST, crowd: CROWD } = specs.names; // see place.py
 
 // ---- charts out of the shapes that Python made: see template.py, whose `fill` this is
 function filled(name, define, datasets) {
@@ -32,9 +28,9 @@ function noted(spec, track) {
 const standing = new WeakMap();
 function embedNew(host, spec, label, options) {
   const key = JSON.stringify([spec, label, dark.matches, host.clientWidth]);
-  if (standing.get(host) === key) return null;
+  if (standing.get(host) === key) return;
   standing.set(host, key);
-  return embed(host, spec, label, options);
+  embed(host, spec, label, options);
 }
 
 function titleOf(axis, track, up) {
@@ -47,8 +43,8 @@ const ends = (row, key) => (key === "mean" ? [row.low, row.high] : [row[`${key}_
 const fits = (value, log) => !missing(value) && (!log || value > 0);
 
 function pointsOf(track, rows, x, y) {
+  const kept = frontOf(rows, x, y); // of all, for a row that a scale cannot show still beats others
   const able = rows.filter((row) => fits(row[x.key], state.log) && fits(row[y.key], state.logy));
-  const kept = frontOf(able, x, y);
   const names = shortened(able.map((row) => row.label));
   return able.map((row, i) => {
     const [xlow, xhigh] = ends(row, x.key), [ylow, yhigh] = ends(row, y.key);
@@ -123,7 +119,7 @@ function placeNames(points, view, up) {
   const pen = document.createElement("canvas").getContext("2d");
   pen.font = `11.5px ${getComputedStyle(document.body).fontFamily}`;
   const first = (one) => one.picked * 2 + one.front;
-  const order = points.map((_, i) => i).filter((i) => points.length <= CROWD || first(points[i])).sort((a, b) => first(points[b]) - first(points[a]));
+  const order = points.map((_, i) => i).filter((i) => points.length <= CROWD || first(points[i])).sort((a, b) => first(points[b]) - first(points[a])).slice(0, CROWD);
   for (const i of order) {
     const [px, py] = spots[i], wide = Math.min(WIDEST, pen.measureText(points[i].name).width);
     for (const [align, dx, away] of PLACES) {
@@ -200,7 +196,7 @@ function paretoCaption(track, rows, points, hollow, near) {
   return parts.join(" ");
 }
 
-async function drawPareto(host, track, rows) {
+function drawPareto(host, track, rows) {
   let figure = host.querySelector(":scope > figure");
   if (!figure) {
     figure = element("figure", undefined, "pareto");
@@ -220,12 +216,12 @@ async function drawPareto(host, track, rows) {
   plot.hidden = !points.length;
   if (!points.length) return;
   const label = `${track.task}: ${y.title} against ${x.title}; the table of rows holds the same figures`;
-  const found = await embedNew(plot, paretoSpec(track, points, hollow, x, y, near), label, { tip: paretoWords(track, x, y) });
-  if (!found) return;
-  found.view.addEventListener("click", (_event, item) => {
-    if (item?.datum?.label && tracks.get(state.track) === track) go({ open: item.datum.label });
-  });
-  placeNames(points, found.view, !y.less);
-  found.view.data("points", structuredClone(points));
-  await found.view.runAsync();
+  const after = ({ view }) => {
+    view.addEventListener("click", (_event, item) => {
+      if (item?.datum?.label && tracks.get(state.track) === track) go({ open: item.datum.label });
+    });
+    placeNames(points, view, !y.less);
+    return view.data("points", structuredClone(points)).runAsync();
+  };
+  embedNew(plot, paretoSpec(track, points, hollow, x, y, near), label, { tip: paretoWords(track, x, y), after });
 }

@@ -9,10 +9,11 @@ function provenance() {
     opened = "";
     return;
   }
-  if (opened !== key) drawProvenance(dialog.querySelector(".body"), track, row);
-  opened = key;
+  const body = dialog.querySelector(".body");
+  if (opened !== key) drawProvenance(body, track, row);
   if (!dialog.open) dialog.showModal();
-  dialog.querySelector(".body").scrollTop = 0;
+  if (opened !== key) body.scrollTop = 0;
+  opened = key;
 }
 
 function drawProvenance(host, track, row) {
@@ -33,7 +34,7 @@ function drawProvenance(host, track, row) {
   code.tabIndex = 0;
   code.setAttribute("role", "region");
   code.setAttribute("aria-label", "Config as JSON");
-  parts.push(section("Config, all of it", code, copyButton(text, "copy the config")));
+  parts.push(section("Config of every seed", code, copyButton(text, "copy the config")));
   host.replaceChildren(...parts);
 }
 
@@ -66,19 +67,21 @@ function typed(text) {
   return made;
 }
 
+// Of all runs, so that nothing in which they differ is hidden behind the first.
 function facts(row, track) {
-  const run = row.runs.find((one) => one.shown !== false) ?? row.runs[0], list = element("dl", undefined, "facts");
-  const each = (key) => [...new Set(row.runs.map((one) => one[key]).filter((value) => !missing(value)))].join(", ") || "–";
-  const data = run.data ?? {};
+  const list = element("dl", undefined, "facts");
+  const all = (of) => [...new Set(row.runs.map(of).filter((value) => !missing(value) && value !== ""))].join("; ") || "–";
+  const each = (key) => all((run) => run[key]);
   const pairs = {
     task: `${track.task}, id ${track.id}, protocol ${track.protocol}, budget ${track.budget}`,
     options: Object.entries(row.options).map(([key, value]) => `${key}=${word(value)}`).join("  ") || "none",
     "code": `commit ${each("commit")}${row.runs.some((one) => one.dirty) ? ", with uncommitted changes" : ""}`,
-    versions: [`Python ${each("python")}`, `torch ${each("torch")}`, ...Object.entries(run.plugins ?? {}).map(([name, version]) => `${name} ${version}`)].join(", "),
-    device: `${each("device")}, ${each("precision")}${run.deterministic ? ", deterministic" : ""}`,
+    versions: `Python ${each("python")}, torch ${each("torch")}, ${all((run) => Object.entries(run.plugins).map(([name, version]) => `${name} ${version}`).join(", "))}`,
+    device: `${each("device")}, ${each("precision")}, ${all((run) => (run.deterministic ? "deterministic" : "not deterministic"))}`,
     kernel: row.kernel ?? "–",
-    data: `${data.name ?? "–"} (${data.source ?? "no source told"})`,
-    checksum: data.sha256 ? `SHA-256 ${data.sha256}` : run.missing?.["data.sha256"] ?? "not recorded",
+    data: all((run) => `${run.data.name} (${run.data.source ?? "no source told"})`),
+    checksum: all((run) => (run.data.sha256 ? `SHA-256 ${run.data.sha256}` : run.missing["data.sha256"] ?? "not recorded")),
+    "scored on": all((run) => (missing(run.split) ? null : `${run.split}${missing(run.items) ? "" : `, ${run.items} items`}`)),
     "learning rate": missing(row.lr) ? "–" : digits(row.lr),
   };
   for (const [name, text] of Object.entries(pairs)) {
@@ -99,10 +102,10 @@ function seedColumns(track, row) {
     cell("run_id", "run", { className: "words", node: (run) => element("code", run.run_id) }),
     cell("best_step", "best step"), cell("steps", "steps"), cell("tokens", "tokens"),
     cell("seconds", "seconds", { text: (run) => run.seconds.toFixed(0) }),
-    cell("started", "started", { className: "words", text: (run) => run.started.slice(0, 19) }),
+    cell("started", "started", { className: "words", text: (run) => run.started.slice(0, 16).replace("T", " ") }),
     cell("commit", "commit", { className: "words", node: (run) => [element("code", (run.commit ?? "–").slice(0, 10)), run.dirty ? " + changes" : ""] }),
     cell("config_sha256", "config", { className: "words", node: (run) => { const code = element("code", run.config_sha256.slice(0, 10)); code.title = `SHA-256 ${visible(run.config_sha256)}`; return code; } }),
-    { key: "resumed", title: "resumed", value: (run) => run.resumed.length, text: (run) => (run.resumed.length ? `at step ${run.resumed.map((one) => one.step ?? JSON.stringify(one)).join(", ")}` : "no") },
+    { key: "resumed", title: "resumed", value: (run) => run.resumed.length, text: (run) => (run.resumed.length ? `at step ${run.resumed.join(", ")}` : "no") },
   ];
 }
 
@@ -113,12 +116,12 @@ function ended(run) {
   return [run.status, why];
 }
 
-// Reasons for what no run has, each told once.
+// Reasons for what some run lacks, each told once.
 function missed(row) {
-  const told = new Map(row.runs.flatMap((run) => Object.entries(run.missing ?? {})));
+  const told = new Set(row.runs.flatMap((run) => Object.entries(run.missing).map(([name, why]) => `${name}: ${why}`)));
   if (!told.size) return [];
   const made = element("details");
-  made.append(element("summary", `Not measured: ${told.size}`), listed([...told].map(([name, why]) => `${name}: ${why}`)));
+  made.append(element("summary", `Not measured: ${told.size}`), listed([...told].sort()));
   return [made];
 }
 

@@ -98,7 +98,12 @@ function folded(host, title) {
   });
 }
 
-addEventListener("beforeprint", () => document.querySelectorAll(".view details").forEach((one) => (one.open = true)));
+addEventListener("beforeprint", () => {
+  for (const one of document.querySelectorAll(".view details:not([open])")) {
+    one.open = true;
+    addEventListener("afterprint", () => { one.open = false; }, { once: true });
+  }
+});
 
 function drawAverages(host) {
   const rows = board.published.averages ?? [];

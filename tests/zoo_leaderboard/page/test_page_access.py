@@ -15,7 +15,7 @@ from zoo_leaderboard.read import Board, board
 
 Put = Callable[..., Record]
 Open = Callable[..., Page]
-COMMITTED = Path(__file__).parents[2] / "leaderboard" / "records"
+COMMITTED = Path(__file__).parents[3] / "leaderboard" / "records"
 WHOLE = "document.documentElement.scrollWidth <= innerWidth"
 SMALL = """() => [...document.querySelectorAll("button, select, summary, [type=search]")]
   .filter((one) => one.checkVisibility() && one.getBoundingClientRect().height < 24)
@@ -31,6 +31,7 @@ HOSTILE = [
     "__proto__",
     "constructor",
     "a" * 300,
+    "long " * 400,
 ]
 
 
@@ -65,14 +66,15 @@ def violations(shown: Page, rule: str = "") -> list[str]:
 
 @pytest.mark.parametrize(("scheme", "rule"), [("light", ""), ("dark", "color-contrast")])
 def test_axe_finds_nothing_in_any_view(
-    committed: bytes, open_page: Open, scheme: str, rule: str
+    rich: Board, open_page: Open, scheme: str, rule: str
 ) -> None:
     """Every rule once; in the dark the colours are all that differs."""
-    shown = ready(open_page(committed, color_scheme=scheme))
+    shown = ready(open_page(rich, color_scheme=scheme))
     for tab in views(shown):
         visit(shown, tab)
         assert violations(shown, rule) == [], tab
     shown.locator("#tab-board").click()
+    shown.locator("#track").select_option(index=3)  # LRA: five rows
     for i in range(3):
         shown.locator(".rows input").nth(i).check()
     shown.locator(".menu summary", has_text="Columns").click()
@@ -99,34 +101,33 @@ def test_a_phone_sees_everything_without_scrolling_sideways(
     assert body.evaluate("(one) => one.scrollWidth <= one.clientWidth")
 
 
-def test_charts_follow_the_page_into_the_dark(committed: bytes, open_page: Open) -> None:
-    shown = ready(open_page(committed))
-    shown.locator(".pareto svg").wait_for()
-    point = shown.locator(".pareto svg .mark-symbol path").first
-    light, paper = point.get_attribute("fill"), shown.evaluate(PAPER)
-    assert light
-    shown.emulate_media(color_scheme="dark")
-    expect(point).not_to_have_attribute("fill", light)
-    assert shown.evaluate(PAPER) != paper
-
-
-def test_paper_gets_the_table_and_no_buttons(committed: bytes, open_page: Open) -> None:
-    shown = ready(open_page(committed))
+def test_paper_gets_the_table_and_no_buttons(rich: Board, open_page: Open, drawn: Any) -> None:
+    shown = drawn(ready(open_page(rich, color_scheme="dark")))
     rows = shown.locator(".rows tbody tr").count()
     shown.emulate_media(media="print", color_scheme="dark")
     for hidden in (".controls", "#tabs", "#keys", ".rows td.pick"):
         assert not shown.locator(hidden).first.is_visible(), hidden
     assert shown.locator(".rows tbody tr:visible").count() == rows
     assert shown.evaluate(PAPER) == "rgb(255, 255, 255)"
+    # Drawn for the dark: its light lines are turned around, and words in colour are the day's.
+    assert "invert" in shown.locator(".pareto svg").evaluate(
+        "(one) => getComputedStyle(one).filter"
+    )
+    colours = [
+        shown.evaluate(f"getComputedStyle(document.documentElement).getPropertyValue('--{name}')")
+        for name in ("good", "warn", "mark")
+    ]
+    assert colours == ["#17693f", "#7a4b00", "#e7f0f8"]
 
 
-def test_a_chart_is_saved_as_svg_and_as_png(committed: bytes, open_page: Open) -> None:
-    shown = ready(open_page(committed))
-    for kind, start in (("SVG", b"<svg"), ("PNG", b"\x89PNG")):
-        with shown.expect_download() as waiting:
-            shown.locator(".pareto .tools button", has_text=kind).click()
-        assert Path(waiting.value.path()).read_bytes().startswith(start)
-        assert waiting.value.suggested_filename.endswith(f".{kind.lower()}")
+def test_what_is_folded_is_open_on_paper_alone(rich: Board, open_page: Open) -> None:
+    shown = ready(open_page(page(rich, vega=""), "view=published"))
+    folded = shown.locator(".view details:not([open])").count()
+    assert folded
+    shown.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert shown.locator(".view details:not([open])").count() == 0
+    shown.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert shown.locator(".view details:not([open])").count() == folded
 
 
 def test_names_that_mean_harm_are_text_in_every_view(runs: Path, put: Put, open_page: Open) -> None:
@@ -166,7 +167,7 @@ def test_names_that_mean_harm_are_text_in_every_view(runs: Path, put: Put, open_
         with shown.expect_download() as waiting:
             shown.locator(f"#{kind}").click()
         made = Path(waiting.value.path()).read_text(encoding="utf-8")
-        assert ("'=cmd()" if kind == "csv" else r"\<script\>") in made
+        assert ("'=cmd()" if kind == "csv" else "&#60;script&#62;") in made
 
 
 def test_an_empty_board_says_how_to_fill_it(open_page: Open) -> None:
@@ -193,6 +194,29 @@ def test_three_thousand_rows_are_all_there(open_page: Open, make: Any) -> None:
     shown.get_by_label("Search").fill("")
     shown.get_by_role("button", name="parameters").click()
     assert rows.first.inner_text().split()[1] == "mixer0"
+
+
+def test_a_long_table_stays_where_it_is_read(open_page: Open, make: Any) -> None:
+    records = [make(i / 600, mixer=f"mixer{i}", run_id=f"{i:06d}") for i in range(600)]
+    shown = ready(open_page(page(Board(arrange(records)[0], (), ()), vega="")))
+    rows = shown.locator(".rows tbody tr")
+    for _ in range(2):
+        rows.last.scroll_into_view_if_needed()
+        shown.wait_for_timeout(100)
+    at, row = shown.evaluate("scrollY"), rows.nth(299)
+    assert row.count()
+    row.scroll_into_view_if_needed()
+    row.locator("input").check()
+    assert "picked" in (row.get_attribute("class") or "")
+    row.locator(".open").click()
+    shown.keyboard.press("Escape")
+    assert abs(shown.evaluate("scrollY") - at) < 900
+    row.focus()
+    shown.keyboard.press("Space")
+    assert "picked" not in (row.get_attribute("class") or "")
+    assert shown.evaluate("document.activeElement.className").startswith("chosen") or row.evaluate(
+        "(one) => one === document.activeElement"
+    )
 
 
 def test_a_track_of_smoke_wears_a_banner(runs: Path, put: Put, open_page: Open) -> None:

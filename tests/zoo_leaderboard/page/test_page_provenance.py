@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from zoo.record import Record
+from zoo.record import Record, write
 from zoo_leaderboard.document import document
 from zoo_leaderboard.page import page
 from zoo_leaderboard.read import board
@@ -85,3 +85,44 @@ def test_a_sweep_is_one_row_whose_page_shows_every_rate(
     ]
     assert [text[4:] for text in texts] == [[], ["chosen,", "good"], []]
     assert shown.locator("dialog[open] .typed pre").inner_text().endswith("lr=0.003 seed=0,1")
+
+
+def test_what_differs_between_the_runs_is_not_hidden_behind_the_first(
+    runs: Path, put: Put, open_page: Open
+) -> None:
+    for seed, torch, sha in ((0, "2.13", "a" * 64), (1, "2.14", None)):
+        made = put(0.5 + seed / 100, seed=seed)
+        changed = made.model_copy(
+            update={
+                "env": made.env.model_copy(
+                    update={"torch": torch, "deterministic": bool(seed), "plugins": {"zoo": torch}}
+                ),
+                "data": made.data.model_copy(update={"sha256": sha}),
+                "missing": {"data.sha256": "made anew", "efficiency.joules": f"no meter {seed}"},
+            }
+        )
+        write(changed, runs / str(seed) / "record.json")
+    shown = open_page(page(board(runs), vega=""), "open=mamba")
+    facts = shown.locator("dialog[open] .facts").inner_text()
+    for part in (
+        "torch 2.13; 2.14",
+        "zoo 2.13; zoo 2.14",
+        "deterministic; ",
+        "a" * 64,
+        "made anew",
+    ):
+        assert part in facts, part
+    assert "test, 1000 items" in facts
+    reasons = shown.locator("dialog[open] details li").all_text_contents()
+    assert {"efficiency.joules: no meter 0", "efficiency.joules: no meter 1"} <= set(reasons)
+
+
+def test_a_reader_is_not_thrown_back(runs: Path, put: Put, open_page: Open) -> None:
+    for seed in range(3):
+        put(0.5, seed=seed, config={f"key{i}": i for i in range(40)})
+    shown = open_page(page(board(runs), vega=""), "open=mamba", height=500)
+    body = shown.locator("dialog[open] .body")
+    body.evaluate("(one) => { one.scrollTop = 200; }")
+    shown.emulate_media(color_scheme="dark")
+    shown.wait_for_timeout(100)
+    assert body.evaluate("(one) => one.scrollTop") == 200

@@ -13,6 +13,7 @@ from playwright.sync_api import Page
 from zoo.record import Record
 from zoo_leaderboard.page import page
 from zoo_leaderboard.read import board
+from zoo_leaderboard.spreadsheet import table
 from zoo_leaderboard.statistics import compare, holm
 
 Put = Callable[..., Record]
@@ -166,9 +167,6 @@ def test_a_link_brings_back_what_was_seen(opened: Any) -> None:
     shown.locator(".rows .open", has_text="attention").click()
     again = opened(shown.url.partition("#")[2])
     assert again.locator("dialog[open] h2").inner_text() == "attention"
-    again.locator(".menu summary", has_text="Columns").click(
-        force=True, timeout=500
-    ) if False else None
     assert again.locator(".comparison tbody tr").count() == 1
     assert sorts(again) == sorts(shown)
     assert names(again) == names(shown)
@@ -201,8 +199,8 @@ def test_files_hold_the_rows_as_filtered_and_sorted(opened: Any) -> None:
     name, text = saved(shown, "CSV")
     assert name.startswith("leaderboard-lra-listops-zoo-cpu-")
     assert name.endswith(".csv")
-    lines = list(csv.DictReader(io.StringIO(text, newline="")))
-    assert [(line["label"], line["params"], line["seeds"]) for line in lines] == [
+    written = list(csv.DictReader(io.StringIO(text, newline="")))
+    assert [(line["label"], line["params"], line["seeds"]) for line in written] == [
         ("s4", "300", "0 1 2"),
         ("mamba", "300", "0 1 2"),
     ]
@@ -210,11 +208,37 @@ def test_files_hold_the_rows_as_filtered_and_sorted(opened: Any) -> None:
     assert [row["label"] for row in json.loads(text)["rows"]] == ["s4", "mamba"]
     assert json.loads(text)["task"] == "lra/listops"
     name, text = saved(shown, "Markdown")
-    assert text.splitlines()[2].startswith("| 1 | s4 | 0.910 | 0.885–0.935 | 3/3 | 300 |")  # noqa: RUF001
+    lines = text.splitlines()
+    assert lines[0] == "### lra/listops, protocol zoo, budget cpu"
+    assert lines[4].startswith("| 1 | s4 | 0.910 | 0.885–0.935 | 3/3 | 300 |")  # noqa: RUF001
+    assert (
+        lines[-1] == "cpu: 2 cores, fp32, id 0123456789ab; accuracy: more is better, chance 0.100"
+    )
     name, text = saved(shown, "LaTeX")
     assert name.endswith(".tex")
     assert r"1 & s4 & 0.910 & 0.885--0.935 & 3/3 & 300 &" in text
     assert r"95 \% interval" in text
+
+
+def test_the_csv_is_that_of_the_command(opened: Any, zoo: Path, put: Put) -> None:
+    for rate, valid in ((0.001, 0.5), (0.003, 0.7)):
+        for seed in (0, 1):
+            put(valid, valid=valid, mixer="swept", seed=seed, lr=rate)
+    put(0.1, mixer="\uff1dwide", curve={1: 0.5, 2: 0.25}, trained_to=1)
+
+    def cells(text: str) -> list[dict[str, str]]:
+        def plain(cell: str) -> str:
+            try:
+                return str(float(cell))
+            except ValueError:
+                return cell.lower()
+
+        found = csv.DictReader(io.StringIO(text, newline=""))
+        return [{key: plain(value) for key, value in line.items()} for line in found]
+
+    _, text = saved(opened(), "CSV")
+    wanted = [line for line in cells(table(board(zoo))) if line["task"] == "lra/listops"]
+    assert cells(text) == wanted
 
 
 def test_the_keyboard_alone_goes_everywhere(opened: Any) -> None:

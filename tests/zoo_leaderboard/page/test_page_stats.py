@@ -36,7 +36,8 @@ def test_the_script_counts_as_python_does(open_page: Open) -> None:
     ]
     ours, adjusted, points = shown.evaluate(script, [cases, families])
     for (a, b), found in zip(cases, ours, strict=True):
-        wanted = compare(*({int(seed): value for seed, value in side.items()} for side in (a, b)))
+        x, y = ({int(seed): value for seed, value in side.items()} for side in (a, b))
+        wanted = compare(x, y)
         assert found["test"] == wanted.test
         for name in ("difference", "low", "high", "p", "n_a", "n_b"):
             value = getattr(wanted, name)
