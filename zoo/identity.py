@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
+encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
 
 def canonical(value: Mapping[str, Any]) -> str:
     """One text for one content: keys sorted, no NaN, no dependence on PYTHONHASHSEED."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return encode(value)
 
 
 def digest(value: Mapping[str, Any]) -> str:

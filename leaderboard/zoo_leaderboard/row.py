@@ -135,7 +135,7 @@ def over_steps(courses: Sequence[Mapping[int, float]], points: int) -> list[At]:
         common = sorted(set(common).intersection(*known[1:]))
     every = -(-len(common) // points)
     kept = common if every < 2 else [*common[:-1:every], common[-1]]
-    values = [[course[step] for course in known] for step in kept]
+    values = zip(*([course[step] for step in kept] for course in known), strict=True)
     found = [
         At(step, sum(seeds) / len(seeds), min(seeds), max(seeds))
         for step, seeds in zip(kept, values, strict=True)

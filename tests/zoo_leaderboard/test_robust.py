@@ -1,7 +1,9 @@
 """Whatever lies in the folder: the board is built, and what it leaves out is named."""
 
+import gc
 import json
 import os
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from zoo.record import Record
 from zoo_leaderboard.document import document
 from zoo_leaderboard.export import content
+from zoo_leaderboard.files import unhurried
 from zoo_leaderboard.read import Board, board
 
 Put = Callable[..., Record]
@@ -321,3 +324,38 @@ def test_of_one_profile_measured_twice_the_later_session_counts(runs: Path) -> N
         text = json.dumps({**golden, "session": session})
         place(runs, name, text, "profile.json")
     assert [profile.session for profile in checked(runs).profiles] == ["2027-01-02T00:00:00"]
+
+
+def test_collecting_garbage_is_left_as_it_was() -> None:
+    for wanted in (True, False):
+        (gc.enable if wanted else gc.disable)()
+        try:
+            with unhurried(), unhurried():
+                assert not gc.isenabled()
+            assert gc.isenabled() is wanted
+            assert gc.get_freeze_count() == 0
+        finally:
+            gc.enable()
+
+
+def test_a_loop_made_meanwhile_is_still_collected() -> None:
+    class Loop:
+        pass
+
+    with unhurried():
+        loop = Loop()
+        loop.itself = loop  # type: ignore[attr-defined]
+        gone = weakref.ref(loop)
+        del loop
+    gc.collect()
+    assert gone() is None
+
+
+def test_files_are_read_in_the_order_of_their_paths(runs: Path, put: Put) -> None:
+    for name in ("b/z", "b/a", "a", "c"):
+        place(runs, name, b"{")
+    (runs / "b" / "record.json").write_bytes(b"{")
+    problems = board(runs).problems
+    assert [problem.partition(": ")[0] for problem in problems] == [
+        str(runs / name / "record.json") for name in ("a", "b", "b/a", "b/z", "c")
+    ]
