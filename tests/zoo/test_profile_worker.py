@@ -9,7 +9,7 @@ import torch
 from zoo import registry
 from zoo.errors import ZooError
 from zoo.model import state_bytes
-from zoo.profile import energy
+from zoo.profile import energy, peak
 from zoo.profile.start import decide
 from zoo.profile.words import read
 from zoo.profile.worker import STEPS, Worker, failure
@@ -149,3 +149,18 @@ def test_energy_is_of_one_pass_and_untold_where_there_is_no_meter(
 
     monkeypatch.setattr(energy, "meter", none)
     assert one.energy(0.1) == {"joules": None, "untold": "no counter"}
+
+
+def test_roofs_are_of_one_call_in_the_quickest_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = [5.0, 4.0, 3.0, 6.0, 5.0, 7.0, 9.0]
+    clock = iter([0.0, 0.0, *(time for one in seconds for time in (10.0, 10.0 + one))])
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    done: list[int] = []
+    assert peak.best(lambda: done.append(1), "cpu") == 3.0
+    assert len(done) == len(seconds) + 2  # the first two are warming up
+    monkeypatch.setattr(peak, "best", lambda call, device: call() is None or 2.0)
+    assert Worker().probe("cpu", "32") == {
+        "matmul_flops": 2 * 2048**3 / 2.0,
+        "bandwidth": 2 * 2**28 / 2.0,
+        "threads": torch.get_num_threads(),
+    }

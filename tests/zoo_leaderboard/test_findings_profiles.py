@@ -131,3 +131,11 @@ def test_a_ratio_to_nothing_tells_nothing() -> None:
     )
     assert found["verdict"] == "not enough runs"
     assert "a ratio to 0 tells nothing" in found["reason"]
+
+
+def test_a_length_of_too_few_repeats_hides_no_shorter_one() -> None:
+    slow = profile("attention", [point(1024, 9.0), point(4096, 99.0, n=3)])
+    fast = profile("mamba", [point(1024, 1.0), point(4096, 9.0)])
+    found = verdict(slow, fast)
+    assert found["verdict"] == "supported"
+    assert found["evidence"][0]["length"] == 1024

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SPREAD = 0.929
 """Standard error of a median over IQR / sqrt(n): 1.2533 (median's) / 1.349 (IQR of a normal)."""
 LEAST = 5
-"""Repeats under this make no interval."""
+"""Repeats under this make no interval; long calls are repeated less often."""
 
 
 def comparisons(test: Test, board: "Board") -> tuple[list[Evidence], list[str]]:
@@ -71,6 +71,11 @@ def judged(test: Test, a: Profile, b: Profile) -> Evidence | str:
     common = [length for length in known[0] & known[1] & shared if length >= least]
     if not common:
         return f"{label(a)} and {label(b)}: no length from {least} on at which both have {name}"
+    if name not in EXACT:
+        often = [n for n in common if min(at[n].n for at in points) >= LEAST]
+        if not often:
+            return f"{label(a)} and {label(b)}: fewer than {LEAST} repeats"
+        common = often
     length = max(common)
     names = Names(anchor(conditions(a)), label(a), label(b), length)
     one, other = points[0][length], points[1][length]
@@ -82,8 +87,6 @@ def judged(test: Test, a: Profile, b: Profile) -> Evidence | str:
 def timed(names: Names, a: Timing, b: Timing, test: Test) -> Evidence | str:
     """The ratio of two medians, its interval from the quartiles of their repeats."""
     pair = f"{names.a} and {names.b}"
-    if min(a.n, b.n) < LEAST:
-        return f"{pair}: fewer than {LEAST} repeats"
     if min(a.low, b.low) <= 0:
         return f"{pair}: too short to time"
     error = SPREAD * sqrt(sum(log(x.high / x.low) ** 2 / x.n for x in (a, b)))
