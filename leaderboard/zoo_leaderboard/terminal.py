@@ -16,6 +16,9 @@ from zoo_leaderboard.tables import place
 from zoo_leaderboard.track import Ranked, Track
 from zoo_leaderboard.wording import MISSING, cost, marks, score, span, visible
 
+NAME = 42
+"""Of a name as much as keeps its columns of cost; the rest of it is folded."""
+
 
 def show(board: Board, console: Console) -> None:
     """Suites first, then every track."""
@@ -55,7 +58,7 @@ def show_track(track: Track, console: Console) -> None:
         more = costs(track, column)
         if set(more[1:]) == {MISSING}:
             continue
-        if sum(map(width, [*columns, more])) <= console.width:
+        if sum(map(width, [*columns, more])) - max(0, width(columns[1]) - NAME) <= console.width:
             columns.append(more)
         else:
             hidden.append(column.brief)
@@ -159,7 +162,9 @@ def draw(columns: Sequence[Sequence[str]], console: Console) -> None:
     table = Table(box=None, padding=(0, 1))
     for name, *_ in columns:
         justify: JustifyMethod = "left" if name.endswith("mixer") else "right"
-        table.add_column(Text(lines(name)), justify=justify, overflow="fold")
+        # Where there is no room for all, names are folded; a folded figure is another figure.
+        figure = justify == "right"
+        table.add_column(Text(lines(name)), justify=justify, overflow="fold", no_wrap=figure)
     for row in zip(*(cells for _, *cells in columns), strict=True):
         table.add_row(*(Text(visible(cell)) for cell in row))
     console.print(table)

@@ -87,6 +87,30 @@ def test_an_exponent_comes_with_its_interval(runs: Path, put: Put) -> None:
         assert [line.count("mamba") for line in lines] == [1]
 
 
+def test_a_long_name_folds_and_hides_no_figure(runs: Path, put: Put) -> None:
+    for seed, value in enumerate([0.4, 0.5, 0.6]):
+        put(value, mixer="x" * 2000, seed=seed)
+        put(value + seed / 700, mixer="mamba", seed=seed)
+    text = io.StringIO()
+    show(board(runs), Console(file=text, width=100))
+    whole = text.getvalue()
+    (second,) = (line.split() for line in whole.splitlines() if line.startswith(" 2 "))
+    assert second[4:7] == ["3/3", "200k", "1M"]
+    assert max(map(len, whole.partition("is that a")[0].splitlines())) <= 100
+
+
+def test_a_folded_table_keeps_its_figures_whole(runs: Path, put: Put) -> None:
+    for seed in range(3):
+        put(0.5, mixer="mamba", options={"a_long_option": 1}, seed=seed)
+        put(0.5 + seed / 700, mixer="mamba", options={"a_long_option": 2}, seed=seed)
+    app = typer.Typer()
+    app.command()(compare)
+    names = ("mamba a_long_option=1", "mamba a_long_option=2")
+    told = CliRunner().invoke(app, [*names, "--runs", str(runs)], env={"COLUMNS": "72"})
+    assert "-0.00212…+0.00498" in told.stdout
+    assert max(map(len, told.stdout.splitlines())) <= 72
+
+
 def test_a_row_without_a_score_says_how_it_ended(runs: Path, put: Put) -> None:
     put(0.5)
     put(mixer="hyena", status="diverged")

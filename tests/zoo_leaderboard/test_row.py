@@ -71,9 +71,10 @@ def test_a_rate_with_a_failed_seed_is_chosen_only_if_all_have_one(
     assert (row.lr, row.planned, len(row.ok)) == (0.01, 2, 1)
 
 
-def test_less_can_be_better(swept: Callable[..., Track]) -> None:
+@pytest.mark.parametrize("chance", [None, 8.0])
+def test_less_can_be_better(swept: Callable[..., Track], chance: float | None) -> None:
     rates = {0.001: [(2.0, 2.0)], 0.002: [(1.0, 1.04)], 0.004: [(1.0, 1.0)], 0.008: [(1.0, 1.06)]}
-    row = single(swept(rates, higher=False, headline="bits_per_byte", chance=None))
+    row = single(swept(rates, higher=False, headline="bits_per_byte", chance=chance))
     assert row.lr == 0.004
     assert [one.good for one in row.rates] == [False, True, True, False]
     assert row.lr_window == pytest.approx(log10(2))
@@ -82,7 +83,7 @@ def test_less_can_be_better(swept: Callable[..., Track]) -> None:
 @pytest.mark.parametrize(
     ("valid", "window"),
     [
-        ([0.952, 0.956, 1.00, 0.956, 0.5], log10(4e-3 / 1e-3)),  # 0.955 is 95 % above 0.1
+        ([0.952, 0.955, 1.00, 0.956, 0.5], log10(4e-3 / 1e-3)),  # 0.955 is 95 % above 0.1
         ([0.96, 0.96, 1.00, 0.10, 0.99], log10(2e-3 / 0.5e-3)),  # a gap ends it
         ([0.10, 0.10, 0.50, 0.10, 0.10], 0.0),
         ([0.09, 0.08, 0.10, 0.10, 0.05], None),  # nothing was learnt: chance is 0.1
@@ -131,7 +132,21 @@ def test_a_seed_that_only_a_failed_rate_lacks_is_shared_by_the_others(
     }
     row = single(swept(rates))
     assert [one.valid for one in row.rates] == pytest.approx([0.7, 0.65, 0.9])
+    assert [one.good for one in row.rates] == [True, False, False]
     assert row.lr == 0.001
+
+
+def test_a_run_that_failed_after_its_test_does_not_choose(
+    swept: Callable[..., Track], runs: Path
+) -> None:
+    swept({0.001: [(0.4, 0.4), (0.4, 0.5)], 0.01: [(0.9, 0.9), (0.9, 0.2)]})
+    path = runs / "0.01-1" / "record.json"
+    path.write_text(path.read_text().replace('"status": "ok"', '"status": "failed"'))
+    (row,) = board(runs).tracks[0].rows
+    assert [(one.valid, one.chosen, one.good) for one in row.rates] == [
+        (pytest.approx(0.45), True, True),
+        (pytest.approx(0.9), False, False),  # of the seed that ended well
+    ]
 
 
 def test_rates_at_the_ends_of_the_floats_make_a_window_too(swept: Callable[..., Track]) -> None:

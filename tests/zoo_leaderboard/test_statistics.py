@@ -32,6 +32,9 @@ def test_five_seeds_give_the_interval_of_the_table() -> None:
         ([0.9, 1.0, 1.0], "accuracy", (0.966667 - 0.143422, 1.0)),
         ([0.0, 0.1, 0.0], "accuracy", (0.0, 0.033333 + 0.143422)),
         ([0.0, 0.1, 0.0], "bits_per_byte", (0.0, 0.033333 + 0.143422)),
+        ([0.0, 0.1, 0.0], "bits_per_character", (0.0, 0.033333 + 0.143422)),
+        ([0.0, 0.1, 0.0], "loss", (0.0, 0.033333 + 0.143422)),
+        ([1.0, 1.1, 1.0], "perplexity", (1.0, 1.033333 + 0.143422)),
         ([0.0, 0.1, 0.0], "correlation", (0.033333 - 0.143422, 0.033333 + 0.143422)),
     ],
 )
@@ -111,6 +114,11 @@ def test_values_whose_fourth_powers_leave_the_floats_are_compared_like_any() -> 
     a, b = {0: 3.0, 1: 4.0}, {3: 1.0, 4: 0.9, 5: 2.0}
     huge = compare({s: v * 1e150 for s, v in a.items()}, {s: v * 1e150 for s, v in b.items()})
     assert huge.p == pytest.approx(compare(a, b).p)
+
+
+def test_a_small_spread_is_not_taken_for_rounding() -> None:
+    a, b = {0: 1 + 3e-10, 1: 1 + 5e-10, 2: 1 + 4e-10}, {0: 1.0, 1: 1.0, 2: 1.0}
+    assert compare(a, b).p == pytest.approx(reference(a, b)[2], rel=1e-3)
 
 
 @pytest.mark.parametrize(
