@@ -80,3 +80,8 @@ def test_no_table_of_evidence_is_wider_than_its_card(show: Show) -> None:
         "(all) => all.map((one) => { one.open = true; })"
     )
     assert shown.evaluate(cut) == 0
+
+
+def test_a_value_printed_in_percent_stands_as_a_share_too(show: Show) -> None:
+    table = show("view=published").locator("table.published").first
+    assert "63.14\n= 0.631, 5 seeds" in table.inner_text()

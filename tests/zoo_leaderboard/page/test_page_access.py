@@ -30,7 +30,7 @@ HOSTILE = [
     "line\u2028end",
     "__proto__",
     "constructor",
-    "a" * 300,
+    "a" * 2000,
     "long " * 400,
 ]
 
@@ -153,6 +153,13 @@ def test_names_that_mean_harm_are_text_in_every_view(runs: Path, put: Put, open_
         shown.locator("#tab-board").click()
         for box in shown.locator(".rows input").all():
             box.check()
+        assert shown.evaluate(WHOLE)
+        assert shown.locator(".rows tr").evaluate_all(
+            "(all) => all.every((one) => one.offsetHeight < 250)"
+        )
+        assert shown.locator(".compare tbody th").evaluate_all(
+            "(all) => all.every((one) => one.scrollWidth <= one.clientWidth + 1)"
+        )
         shown.locator(".rows .open").first.click()
         shown.keyboard.press("Escape")
     shown.locator("#track").select_option(index=1)

@@ -165,7 +165,7 @@ views.board = {
     drawControls(host, track, found);
     drawConditions(part("head"), track);
     drawTable(part("rows"), track, found);
-    part("count").textContent = found.rows.length === track.rows.length ? `${track.rows.length} rows` : `${found.rows.length} of ${track.rows.length} rows`;
+    part("count").textContent = `${found.rows.length === track.rows.length ? "" : `${found.rows.length} of `}${track.rows.length} row${track.rows.length === 1 ? "" : "s"}`;
     drawNotes(part("explain"), track);
     drawCompare(part("comparison"), track);
     drawPareto(part("pareto"), track, found.rows);
@@ -192,7 +192,7 @@ function drawConditions(host, track) {
 function drawNotes(host, track) {
   const absent = board.columns.filter((column) => !measured(track).includes(column)).map((column) => column.title);
   const parts = [
-    `: ${track.higher_is_better ? "more" : "less"} is better; mean over the seeds that ended well, out of all that were started, with Student's 95 % interval. Chance: ${score(track.chance)}. Costs are medians over seeds. `,
+    `: ${track.higher_is_better ? "more" : "less"} is better; mean over the seeds that ended well, out of all that were started, with Student's 95 % interval. ${missing(track.chance) ? "" : `Chance: ${score(track.chance)}. `}Costs are medians over seeds. `,
     element("span", "Marked", "front"),
     " costs lie on the front of the rows shown: no other row is at least as good in score and in that cost, and better in one. Fewer than three seeds make a row provisional.",
     track.rows.some((row) => publishedOf(track, row).length) ? " Published, ◇: the nearest printed value of the same mixer on this task; the row's page says whether the two may be compared." : "",

@@ -126,7 +126,7 @@ function placeNames(points, view, up) {
       const dy = (points[i].front === up ? 1 : -1) * away;
       const left = px + dx - wide * { left: 0, center: 0.5, right: 1 }[align];
       const box = [left, left + wide, py + dy - 7, py + dy + 7];
-      const clear = left > 0 && left + wide < width + 20 && box[2] > 0 && box[3] < height;
+      const clear = left > 0 && left + wide < width && box[2] > 0 && box[3] < height;
       if (!clear || taken.some((other) => box[0] < other[1] && other[0] < box[1] && box[2] < other[3] && other[2] < box[3])) continue;
       taken.push(box);
       Object.assign(points[i], { shown: true, align, dx, dy });
@@ -192,7 +192,7 @@ function paretoCaption(track, rows, points, hollow, near) {
   if (hollow.length) parts.push("Hollow: published values of the same mixer, at what it costs here; pointing at one says whether they may be compared.");
   if (!missing(track.chance) && !near && [state.x, state.y].includes("mean")) parts.push(`Chance, ${score(track.chance)}, is off the chart.`);
   const more = lost.length > 8 ? `, and ${lost.length - 8} more` : "";
-  if (lost.length) parts.push(`No score, or no value that this scale can show: ${lost.slice(0, 8).map(visible).join(", ")}${more}.`);
+  if (lost.length) parts.push(`No score, or no value that this scale can show: ${lost.slice(0, 8).map((name) => (name.length > 60 ? `${visible(name.slice(0, 59))}…` : visible(name))).join(", ")}${more}.`);
   return parts.join(" ");
 }
 

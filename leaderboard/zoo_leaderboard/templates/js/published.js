@@ -68,7 +68,8 @@ function sourceNode(row) {
 }
 
 function valueNode(row) {
-  const under = [row.seeds ? `${row.seeds} seeds` : "", missing(row.spread) ? "" : `± is ${row.spread_kind ?? "unstated"}`].filter(Boolean).join(", ");
+  const plain = Number(row.text) === row.value || missing(row.value) ? "" : `= ${score(row.value)}`; // percent on paper, a share here
+  const under = [plain, row.seeds ? `${row.seeds} seeds` : "", missing(row.spread) ? "" : `± is ${row.spread_kind ?? "unstated"}`].filter(Boolean).join(", ");
   if (missing(row.value)) return [element("span", row.text, "absent"), element("small", row.reason ?? "")];
   return [element("span", row.text), element("small", under)];
 }
