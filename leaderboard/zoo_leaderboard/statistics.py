@@ -133,7 +133,12 @@ def holm(ps: Sequence[float | None]) -> list[float | None]:
 
 
 def average(values: Sequence[float]) -> float:
-    """The mean; not a number where the values are so large that their sum is infinite."""
+    """The mean; not a number where the values are so large that their sum is infinite.
+
+    Of values that are all the same it is that one: 0.1 three times is not above 0.1.
+    """
+    if values and min(values) == max(values):
+        return values[0]
     try:
         return fmean(values)
     except (OverflowError, ValueError):  # ValueError: the sum passed both infinities

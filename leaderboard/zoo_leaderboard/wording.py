@@ -60,6 +60,8 @@ def visible(text: str) -> str:
 
     A name in a record may not move the cursor, turn the line around or hide a part of itself.
     """
+    if text.isprintable():  # almost all, and none of these
+        return text
     hidden = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
     return "".join(
         c.encode("unicode_escape").decode() if unicodedata.category(c) in hidden else c

@@ -136,15 +136,17 @@ def test_ranks_are_among_the_mixers_that_have_every_task(runs: Path, put: Put) -
 
 
 def test_ranks_need_no_common_metric_but_each_its_direction(runs: Path, put: Put) -> None:
-    for mixer, accuracy, bits in (("a", 0.4, 1.0), ("b", 0.5, 2.0)):
+    for mixer, accuracy, bits in (("a", 0.4, 1.0), ("b", 0.5, 2.0), ("z", 0.6, 0.5)):
         put(accuracy, task="lm/words", mixer=mixer)
         put(bits, task="lm/bytes", mixer=mixer, headline="bits_per_byte", higher_is_better=False)
     (suite,) = made(runs)["suites"]
+    assert [row["label"] for row in suite["rows"]] == ["z", "a", "b"]
     assert not suite["comparable"]
     assert suite["rank_tasks"] == ["lm/bytes", "lm/words"]
     assert {row["label"]: [cell["rank"] for cell in row["cells"]] for row in suite["rows"]} == {
-        "a": [1, 2],
-        "b": [2, 1],
+        "z": [1, 1],
+        "a": [2, 3],
+        "b": [3, 2],
     }
 
 

@@ -1,5 +1,6 @@
 """Which records make a row, and which rows may be ranked together."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pytest
 
 import zoo
 from zoo.keys import HOUSEKEEPING
-from zoo.record import Record
+from zoo.record import Record, write
+from zoo_leaderboard.age import moment
 from zoo_leaderboard.column import COLUMNS
 from zoo_leaderboard.label import ASIDE
 from zoo_leaderboard.read import board
@@ -145,12 +147,59 @@ def test_the_front_needs_a_score_and_a_cost(runs: Path, put: Put) -> None:
     assert {row.label for row in only(runs).front(PARAMS)} == {"best", "small"}
 
 
+def test_a_cost_is_the_median_over_the_seeds_that_ended_well(runs: Path, put: Put) -> None:
+    put(status="oom", seed=0, speed=7000.0, params=1, forward_ms={512: 900.0}, curve={8: 0.1})
+    for seed, speed in ((1, 10.0), (2, 50.0), (3, 20.0)):
+        put(0.5, seed=seed, speed=speed, forward_ms={512: speed}, curve={8: 0.5})
+    track = only(runs)
+    speed_of = next(column for column in COLUMNS if column.key == "train_tokens_per_s")
+    forward = next(column for column in COLUMNS if column.key == "forward_ms")
+    row = single(runs)
+    assert row.first.seed == 1
+    assert track.cost(track.rows[0], speed_of) == track.cost(track.rows[0], forward) == 20.0
+    assert track.cost(track.rows[0], PARAMS) == 200_000
+    assert row.forward_ms == {512: 20.0}
+    assert track.curve_lengths == ()  # one length is no curve
+
+
+def test_the_front_follows_the_direction_of_score_and_cost(runs: Path, put: Put) -> None:
+    down = {"headline": "bits_per_byte", "higher_is_better": False}
+    put(1.0, mixer="best", speed=10.0, params=300, **down)
+    put(2.0, mixer="fast", speed=90.0, params=200, **down)
+    put(3.0, mixer="beaten", speed=20.0, params=200, **down)
+    track = only(runs)
+    speed = next(column for column in COLUMNS if column.key == "train_tokens_per_s")
+    assert {row.label for row in track.front(speed)} == {"best", "fast"}
+    assert {row.label for row in track.front(PARAMS)} == {"best", "fast"}
+    assert {row.label for row in track.fronts["state_bytes"]} == {"best"}
+
+
+@pytest.mark.parametrize(
+    ("values", "learned"),
+    [
+        ([1.0, 1.1, 1.2], True),  # up to 1.1 + 0.248
+        ([1.0, 2.0, 3.0], False),  # up to 2 + 2.48
+        ([4.0, 4.0, 4.0], False),
+        ([5.0], False),
+        ([3.0], None),
+    ],
+)
+def test_less_than_chance_beats_it_where_less_is_better(
+    runs: Path, put: Put, values: list[float], learned: bool | None
+) -> None:
+    for seed, value in enumerate(values):
+        put(value, seed=seed, chance=4.0, headline="bits_per_byte", higher_is_better=False)
+    assert only(runs).learned(single(runs)) is learned
+
+
 @pytest.mark.parametrize(
     ("values", "learned"),
     [
         ([0.5, 0.5, 0.51], True),
         ([0.05, 0.1, 0.2], False),
         ([0.09], False),
+        ([0.1, 0.1, 0.1], False),
+        ([0.1], False),
         ([0.5], None),
     ],
 )
@@ -191,6 +240,38 @@ def test_one_run_id_with_two_contents_is_a_problem_and_a_copy_is_none(runs: Path
     (problem,) = board(runs).problems
     assert "same" in problem
     assert single(runs).summary.mean == 0.7  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_of_two_contents_the_older_leaves_its_row_too(
+    runs: Path, make: Put, order: tuple[int, int]
+) -> None:
+    both = [
+        make(0.5, run_id="same", options={"a": 1}, started="2026-11-01T00:00:00Z"),
+        make(0.7, run_id="same", options={"a": 2}, started="2026-11-05T00:00:00Z"),
+    ]
+    for place, i in enumerate(order):
+        write(both[i], runs / str(place) / "record.json")
+    assert single(runs).values == {0: 0.7}
+    assert len(board(runs).problems) == 1
+
+
+def test_a_failure_joins_no_kernel_where_two_ran(runs: Path, put: Put) -> None:
+    put(0.5, seed=0, kernel="numba")
+    put(0.6, seed=0, kernel="torch", run_id="other")
+    put(seed=1, kernel=None, status="oom")
+    planned = {row.label: row.planned for row in only(runs).rows}
+    assert planned == {"mamba kernel=numba": 1, "mamba kernel=torch": 1, "mamba kernel=unknown": 1}
+
+
+def test_a_time_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert moment("2026-11-01T10:00:00") == moment("2026-11-01T11:00:00+01:00")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_no_record_says_what_to_type(runs: Path) -> None:

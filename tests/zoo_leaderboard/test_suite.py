@@ -31,10 +31,11 @@ def test_a_mean_needs_every_task(runs: Path, put: Put) -> None:
 
 
 def test_protocols_budgets_and_hardware_are_suites_apart(runs: Path, put: Put) -> None:
-    for conditions in ({}, {"protocol": "s4"}, {"budget": "gpu"}, {"device": "gpu"}):
+    others = ({"protocol": "s4"}, {"budget": "gpu"}, {"device": "gpu"}, {"precision": "bf16"})
+    for conditions in ({}, *others):
         put(task="lra/listops", **conditions)
     found = suites(board(runs).tracks)
-    assert [len(suite.tracks) for suite in found] == [1, 1, 1, 1]
+    assert [len(suite.tracks) for suite in found] == [1, 1, 1, 1, 1]
 
 
 def test_two_configs_of_a_mixer_are_not_picked_from(runs: Path, put: Put) -> None:
@@ -51,6 +52,14 @@ def test_different_metrics_have_no_mean(runs: Path, put: Put) -> None:
     (suite,) = suites(board(runs).tracks)
     assert not suite.comparable
     assert [entry.means["mean"] for entry in suite.entries] == [None]
+
+
+@pytest.mark.parametrize(("higher", "order"), [(True, ["b", "a"]), (False, ["a", "b"])])
+def test_the_best_mean_comes_first(runs: Path, put: Put, higher: bool, order: list[str]) -> None:
+    for mixer, value in (("a", 1.0), ("b", 2.0), ("none", None)):
+        put(value, mixer=mixer, task="lm/x", headline="score", higher_is_better=higher)
+    (suite,) = suites(board(runs).tracks)
+    assert [entry.label for entry in suite.entries] == [*order, "none"]
 
 
 def test_of_two_ids_of_a_task_the_newer_counts(runs: Path, put: Put) -> None:
@@ -87,8 +96,8 @@ def test_a_failed_task_is_never_averaged_over(runs: Path, put: Put) -> None:
 def test_a_mean_over_nothing_or_beyond_floats_is_none(runs: Path, put: Put) -> None:
     averages = {"Avg0": [], "Avg2": ["lra/a", "lra/b"]}
     down = {"headline": "perplexity", "higher_is_better": False, "chance": None}
-    for task in ("lra/a", "lra/b"):
-        put(1.7e308, task=task, averages=averages, **down)
+    for task, value in {"lra/a": 1.7e308, "lra/b": 1.6e308}.items():
+        put(value, task=task, averages=averages, **down)
     (suite,) = suites(board(runs).tracks)
     assert [entry.means for entry in suite.entries] == [{"Avg0": None, "Avg2": None}]
 

@@ -1,5 +1,7 @@
 """Numbers as a person reads them, against what a person would write."""
 
+import unicodedata
+
 import pytest
 
 from zoo_leaderboard.wording import MISSING, chances, score, short, signed, span, visible
@@ -57,4 +59,8 @@ def test_intervals_differences_and_p() -> None:
 
 def test_what_hides_or_moves_is_written_out() -> None:
     assert visible("a\u202eb\u200b\x1b[2J\n") == "a\\u202eb\\u200b\\x1b[2J\\n"
-    assert visible("Äñ漢 字") == "Äñ漢 字"
+    assert visible("Äñ漢 字\u3000") == "Äñ漢 字\u3000"  # a wide space hides nothing
+    hidden = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+    every = [chr(number) for number in range(0x10000)]
+    kept = {sign for sign in every if visible(sign) == sign}
+    assert {sign for sign in every if unicodedata.category(sign) in hidden} == {*every} - kept
