@@ -8,10 +8,11 @@ import pytest
 
 import zoo
 from zoo.keys import HOUSEKEEPING
-from zoo.record import Record, write
+from zoo.record import Efficiency, FlopsPart, Record, write
 from zoo_leaderboard.age import moment
 from zoo_leaderboard.column import COLUMNS
 from zoo_leaderboard.label import ASIDE
+from zoo_leaderboard.measured import measured
 from zoo_leaderboard.read import board
 from zoo_leaderboard.row import Row
 from zoo_leaderboard.track import Track
@@ -160,6 +161,29 @@ def test_a_cost_is_the_median_over_the_seeds_that_ended_well(runs: Path, put: Pu
     assert track.cost(track.rows[0], PARAMS) == 200_000
     assert row.forward_ms == {512: 20.0}
     assert track.curve_lengths == ()  # one length is no curve
+
+
+def test_a_score_of_a_run_that_failed_later_does_not_count(runs: Path, make: Put) -> None:
+    one = make(0.9).model_copy(update={"status": "failed"})  # when its speed was measured
+    write(one, runs / "0" / "record.json")
+    assert single(runs).values == {}
+    assert single(runs).outcome == "failed"
+
+
+@pytest.mark.parametrize(
+    ("flops", "cost"),
+    [
+        (FlopsPart(closed_form=7.0, counted=9.0), 7.0),
+        (FlopsPart(counted=9.0), 9.0),
+        (FlopsPart(counted=9.0, uncounted=["aten::fft"]), None),
+        (FlopsPart(closed_form=7.0, counted=9.0, uncounted=["aten::fft"]), 7.0),
+    ],
+)
+def test_a_counter_that_skipped_operators_is_not_believed(
+    make: Put, flops: FlopsPart, cost: float | None
+) -> None:
+    one = make().model_copy(update={"efficiency": Efficiency(flops_per_token=flops)})
+    assert measured(one, "flops_per_token", None) == cost
 
 
 def test_the_front_follows_the_direction_of_score_and_cost(runs: Path, put: Put) -> None:
