@@ -2,13 +2,17 @@
 
 import random
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page
 
-from zoo_leaderboard.page import own
+from zoo.record import Record
+from zoo_leaderboard.page import own, page
+from zoo_leaderboard.read import board
 from zoo_leaderboard.statistics import compare, holm, quantile
 
+Put = Callable[..., Record]
 Open = Callable[..., Page]
 
 
@@ -47,3 +51,33 @@ def test_the_script_counts_as_python_does(open_page: Open) -> None:
     for ps, got in zip(families, adjusted, strict=True):
         assert got == [p if p is None else pytest.approx(p) for p in holm(ps)]
     assert points == [pytest.approx(quantile(n), rel=1e-9) for n in (1, 2, 2.5, 7, 40)]
+
+
+def test_less_may_be_better_and_only_what_holm_leaves_is_said(
+    runs: Path, put: Put, open_page: Open
+) -> None:
+    table = {
+        "base": (1.00, 1.02, 0.98),
+        "lower": (0.50, 0.53, 0.49),
+        "higher": (1.50, 1.53, 1.49),
+        "nearly": (1.20, 1.28, 1.12),  # p 0.029 alone, 0.057 among these four
+        "same": (1.01, 1.00, 0.99),
+    }
+    for name, values in table.items():
+        for seed, value in enumerate(values):
+            put(value, mixer=name, seed=seed, headline="mse", higher_is_better=False, chance=None)
+    picked = "&".join(f"picked={name}" for name in table)
+    shown = open_page(page(board(runs), vega=""), picked)
+    lines = shown.locator(".comparison tbody tr").all()
+    said = {
+        line.locator("th").inner_text(): line.locator("td").first.inner_text() for line in lines
+    }
+    assert said == {
+        "lower": "better",
+        "higher": "worse",
+        "nearly": "no difference shown",
+        "same": "no difference shown",
+    }
+    assert "< 0.001" in lines[0].inner_text()
+    assert "0.029" in lines[2].inner_text()
+    assert "0.057" in lines[2].inner_text()
