@@ -104,6 +104,28 @@ def test_one_seed_has_a_difference_and_no_verdict(runs: Path, put: Put, tmp_path
     assert (hyena["mean"], hyena["difference"]) == (None, None)
 
 
+@pytest.mark.parametrize(
+    ("base", "other", "says"),
+    [
+        ([0.50, 0.51, 0.52], [0.52, 0.52, 0.52], "undecided"),  # p 0.225
+        ([0.50, 0.51, 0.52], [0.60, 0.61, 0.625], "better"),
+        ([0.50], [0.60, 0.61], "too few seeds"),
+        ([0.50, 0.51], [0.60], "too few seeds"),
+        ([0.50, 0.50], [0.60, 0.60], "no spread"),
+    ],
+)
+def test_no_more_is_said_than_the_seeds_allow(
+    runs: Path, put: Put, tmp_path: Path, base: list[float], other: list[float], says: str
+) -> None:
+    for mixer, values in (("gru", base), ("mamba", other)):
+        for seed, value in enumerate(values):
+            put(value, mixer=mixer, seed=seed, params=0)
+    (contest,) = told(tmp_path, "gru", "mamba", "--runs", runs)
+    (against,) = contest["others"]
+    assert against["verdict"] == says
+    assert "params" not in against["ratios"]  # nothing is a multiple of 0
+
+
 def test_every_track_that_has_them_is_told_and_a_task_can_be_picked(
     runs: Path, three: Put, tmp_path: Path
 ) -> None:
@@ -133,6 +155,7 @@ def test_a_name_that_is_clear_in_one_track_is_compared_there(
 ) -> None:
     for state in (16, 32):
         three(0.5, mixer="mamba", task="copy", options={"state": state})
+        three(0.5, mixer="mamba", task="alone", options={"state": state})  # not worth a word
     three(0.5, mixer="attention", task="copy")
     three(0.4, mixer="hyena", task="copy")
     words = ("attention", "mamba", "hyena", "--runs", runs)
