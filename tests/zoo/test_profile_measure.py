@@ -72,6 +72,8 @@ def test_a_profile_is_measured_kept_printed_and_drawn(
     assert long.flops_counted == 2 * 32 * 4 * 16 * 16 + 4 * 16 * 32 * 32
     assert long.least_bytes == 4 * (4 * 16 * 16 + 2 * 32 * 16)
     assert set(long.missing) <= {"joules"}
+    assert long.forward_bytes is not None
+    assert long.forward_bytes < 2**25  # above what is there without it, some 300 MiB
     assert other.points[0].state_bytes == other.points[0].state_closed_form
     (group,) = json.loads(out.read_text())
     assert [row["label"] for row in group["rows"]] == ["attention", "lru"]

@@ -56,6 +56,8 @@ for line in sys.stdin:
     if fate == "hang":
         open(once, "w").close()
         time.sleep(600)
+    if isinstance(fate, float):
+        answer = {**answer, "seconds": fate}
     if isinstance(fate, list):
         answer = {"miss": {"kind": fate[0], "reason": fate[1]}}
     print(json.dumps(answer), flush=True)
@@ -211,6 +213,40 @@ def test_a_worker_that_hangs_is_slow_and_the_longer_lengths_are_spared(
     for point in one.points:
         assert point.missing["decode_ms"].kind == "slow"
         assert point.train_ms is not None
+
+
+def test_what_is_known_or_lost_is_not_asked_again(
+    runs: Path, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    plain = Process.ask
+
+    def watched(self: Process, request: Any, seconds: float) -> Any:
+        asked.append(f"{request['do']} {request.get('what', '')}".strip())
+        return plain(self, request, seconds)
+
+    monkeypatch.setattr(Process, "ask", watched)
+    pretend()
+    ask("mixer=lru", "length=16", "dim=16", "rounds=3", runs=runs)
+    assert asked.count("reach") == 1
+    assert asked.count("time decode") == 3
+    asked.clear()
+    pretend(time_prefill=["failed", "no"])
+    ask("mixer=lru", "length=16", "dim=32", "rounds=3", runs=runs)
+    assert asked.count("time prefill") == 1
+    assert "time decode" not in asked
+
+
+def test_a_first_call_beyond_the_limit_is_slow_and_tells_its_memory(
+    runs: Path, pretend: Pretend
+) -> None:
+    pretend(memory_forward=30.0)
+    (one,) = ask(*WORDS, runs=runs)
+    short, long = one.points
+    assert short.forward_bytes == 1000
+    assert short.missing["forward_ms"].reason == "a call took 30 s (limit=20)"
+    assert long.missing["forward_bytes"].reason == "not tried: at 16, a call took 30 s (limit=20)"
+    assert one.kernel == "made-up"
 
 
 def test_out_of_memory_forward_is_so_in_training_and_the_closed_forms_stay(

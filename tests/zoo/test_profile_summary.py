@@ -206,6 +206,12 @@ def test_charts_have_the_data_theory_and_a_cross_where_memory_ran_out() -> None:
     assert scores
     for value in scores:
         assert value["value"] == pytest.approx(4 * 4 * value["length"] ** 2 / 2**20)
+    (three,) = summarise([profile("square", float, batch=3)])
+    assert f'B", "length": 256.0, "value": {float(3 * 4 * 4 * 256**2 / 2**20)}}}' in json.dumps(
+        charts(three)["memory"]
+    )
+    (refused,) = summarise([lost(SQUARE, 2048, "refused")])
+    assert '"kind": "refused"' not in json.dumps(charts(refused)["time"])
     roof = drawn["roofline"]["layer"][0]["data"]["values"]
     assert roof[1] == {"intensity": 10, "achieved": 100}  # 1e11 / 1e10, in GFLOP/s
 

@@ -43,7 +43,8 @@ def test_the_closed_form_of_the_state_is_what_is_carried(words: tuple[str, ...])
 
 
 def test_what_does_not_decode_has_a_closed_form_and_is_refused_the_state() -> None:
-    one, said = build("mixer=lru", "direction=bidirectional", "dim=16")
+    one, said = build("mixer=sliding", "direction=bidirectional", "dim=16")
+    assert not one.subject.module.causal
     assert said["state_closed_form"] > 0
     with pytest.raises(ZooError, match="does not decode") as refused:
         one.reach()
@@ -52,7 +53,8 @@ def test_what_does_not_decode_has_a_closed_form_and_is_refused_the_state() -> No
 
 def test_learned_positions_reach_one_beyond_the_longest_length() -> None:
     words = ("task=copy", "mixer=attention", "position=learned", "budget=smoke", "depth=1")
-    one, _ = build(*words, length=160)
+    one, _ = build(*words, length=1500)
+    assert one.subject.longest == 1500  # far over the task's own
     one.reach()
     assert one.time("decode", None)["seconds"] > 0
 
