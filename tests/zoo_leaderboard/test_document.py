@@ -66,6 +66,11 @@ def test_the_shape_is_what_the_page_was_told(runs: Path, put: Put) -> None:
     )
     assert [one["length"] for one in best["curve"]] == [64, 128]
     assert (failed["mean"], failed["rank"], failed["outcome"]) == (None, None, "oom")
+    assert "params" in best["on_front"]
+    assert failed["on_front"] == []
+    assert [(run["items"], run["value"]) for run in best["runs"]] == [
+        (1000, 0.4), (1000, 0.5), (1000, 0.6),
+    ]  # fmt: skip
     assert "seed" not in best["config"]
     assert best["config"]["lr"] == best["lr"] == 0.001
 
