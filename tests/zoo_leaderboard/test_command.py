@@ -238,3 +238,10 @@ def test_a_suite_shows_ranks_over_the_tasks_it_has(runs: Path, put: Put) -> None
     assert ["mixer", "mean", "rank", "a", "b"] in lines
     assert ["mamba*", "0.650", "2.00", "0.500", "0.800"] in lines
     assert ["lone*", DASH, DASH, "0.990", "missing"] in lines
+
+
+def test_which_way_is_better_is_said_everywhere(runs: Path, put: Put) -> None:
+    put(1.5, headline="bits_per_byte", higher_is_better=False, chance=None)
+    whole = board(runs)
+    assert "bits_per_byte: less is better" in run("--runs", runs).stdout
+    assert "bits_per_byte: less is better" in content(whole, "md").decode()

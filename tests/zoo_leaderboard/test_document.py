@@ -175,3 +175,9 @@ def test_an_empty_board_is_a_document_too(runs: Path) -> None:
     assert (whole["tracks"], whole["suites"], whole["profiles"]) == ([], [], [])
     assert whole["made"]["records"] == 0
     assert whole["made"]["newest"] == ""
+
+
+def test_the_newest_record_is_named_by_its_time(runs: Path, put: Put) -> None:
+    for mixer, day in (("a", 1), ("b", 9), ("c", 5)):
+        put(mixer=mixer, started=f"2026-11-0{day}T00:00:00+00:00")
+    assert made(runs)["made"]["newest"] == "2026-11-09T00:00:00+00:00"
