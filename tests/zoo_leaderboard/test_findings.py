@@ -55,6 +55,15 @@ def test_a_clear_difference_supports_with_the_figures_of_a_paired_t(make: Put) -
     assert one["p"] == pytest.approx(0.000832, abs=1e-6)
 
 
+def test_an_interval_ends_where_scores_do(make: Put) -> None:
+    # differences 0.95, 0.9, 0.85: mean 0.9, half = 4.30265 * 0.05 / sqrt(3) = 0.124207
+    rows = seeds(make, "attention", [0.95, 0.99, 0.97]), seeds(make, "mamba", [0.0, 0.09, 0.12])
+    (one,) = evaluate(claim(at_least=0.1), placed(*rows))["evidence"]
+    assert one["difference"] == pytest.approx(0.9)
+    assert one["high"] == 1.0
+    assert one["low"] == pytest.approx(0.9 - 0.124207, abs=1e-6)
+
+
 def test_the_same_board_contradicts_the_opposite_and_a_margin_it_misses(make: Put) -> None:
     firm = placed(
         seeds(make, "attention", [0.59, 0.7, 0.81]), seeds(make, "mamba", [0.4, 0.5, 0.6])

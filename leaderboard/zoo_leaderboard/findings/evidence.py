@@ -56,8 +56,11 @@ def sampled(
     b: Mapping[int, float],
     test: Test,
     sign: int,
+    metric: str = "",
 ) -> Evidence:
-    """From values by seed. ``sign`` is -1 where less is better and ``a`` shall be better."""
+    """From values by seed. ``sign`` is -1 where less is better and ``a`` shall be better; the
+    interval shown stays within what two values of ``metric`` can differ by.
+    """
     if test.measure == "ratio":
         scale = {"a": logs(a), "b": logs(b)}
         bound = log(test.bound)
@@ -67,7 +70,7 @@ def sampled(
     if test.measure == "value":
         scale["b"] = dict.fromkeys(a, 0.0)
     shifted = {seed: value - bound for seed, value in scale["a"].items()}
-    plain = compare(scale["a"], scale["b"])
+    plain = compare(scale["a"], scale["b"], metric)
     judged = compare(shifted, scale["b"])
     back = ratio if test.measure == "ratio" else float
     low, high, middle = (

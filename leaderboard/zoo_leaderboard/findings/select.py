@@ -121,7 +121,8 @@ def judged(test: Test, track: "Track", a: "Row", b: "Row | None") -> Evidence | 
         first, *second = (next(iter(one.values())) for one in known)
         n = (len(known[0]), len(known[1]) if b else 0)
         return counted(names, first, second[0] if second else 0.0, test, sign, n)
-    return sampled(names, known[0], known[1] if b else {}, test, sign)
+    metric = track.key.headline if scored and test.measure == "difference" else ""
+    return sampled(names, known[0], known[1] if b else {}, test, sign, metric)
 
 
 def failures(pair: list["Row"]) -> str:
