@@ -16,6 +16,8 @@ from zoo_leaderboard.tables import place
 from zoo_leaderboard.track import Ranked, Track
 from zoo_leaderboard.wording import MISSING, cost, marks, score, span, visible
 
+MOST = 60
+"""Rows of a table that a terminal shows; nobody reads three thousand there."""
 NAME = 42
 """Of a name as much as keeps its columns of cost; the rest of it is folded."""
 
@@ -165,9 +167,13 @@ def draw(columns: Sequence[Sequence[str]], console: Console) -> None:
         # Where there is no room for all, names are folded; a folded figure is another figure.
         figure = justify == "right"
         table.add_column(Text(lines(name)), justify=justify, overflow="fold", no_wrap=figure)
-    for row in zip(*(cells for _, *cells in columns), strict=True):
+    rows = list(zip(*(cells for _, *cells in columns), strict=True))
+    for row in rows[:MOST]:
         table.add_row(*(Text(visible(cell)) for cell in row))
     console.print(table)
+    if len(rows) > MOST:
+        text = f"{len(rows) - MOST} more rows, in --csv and --html"
+        console.print(Text(text, style="dim"))
 
 
 def width(cells: Sequence[str]) -> int:

@@ -22,7 +22,7 @@ from zoo.registry import fill, resolve
 from zoo_leaderboard.compare_command import compare
 from zoo_leaderboard.export import content
 from zoo_leaderboard.read import board
-from zoo_leaderboard.terminal import show
+from zoo_leaderboard.terminal import MOST, show
 
 Put = Callable[..., Record]
 DASH = "\u2013"
@@ -69,6 +69,17 @@ def test_the_table_shows_rank_interval_seeds_and_cost(runs: Path, put: Put) -> N
     assert "* provisional: fewer than three seeds ended well" in result.stdout
     assert "accuracy: more is better; chance 0.100" in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_a_terminal_shows_the_best_rows_and_says_how_many_more_there_are(
+    runs: Path, put: Put
+) -> None:
+    for i in range(MOST + 7):
+        put(i / 100, mixer=f"m{i:02}", chance=None)
+    shown = run("--runs", runs).stdout
+    best = [line.split()[1] for line in shown.splitlines() if line.split()[1:2] > ["m"]]
+    assert [f"m{i:02}*" for i in range(MOST + 6, 6, -1)] == [b for b in best if b[1:3].isdigit()]
+    assert "7 more rows, in --csv and --html" in shown
 
 
 def test_an_exponent_comes_with_its_interval(runs: Path, put: Put) -> None:

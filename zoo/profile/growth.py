@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, log
+from math import log
 from typing import Any
 
 import numpy as np
@@ -87,23 +87,23 @@ def _fits(n: Any, target: Any) -> list[Growth | Refused]:
     allowed = noise * (1 + fdtri(1, free, 0.95) / free)
     low, high = (_end(side, p, z, noise, allowed, x, t) for side in (-1, 1))
     critical = fdtri(2, free, 0.95)
-    trend = t @ (x - x.mean())
+    trend, reach, lost = t @ (x - x.mean()), np.ptp(t, axis=1), _share(z)
+    shape = lost[:, None] + (1 - lost)[:, None] * np.exp(p[:, None] * x)
+    unit = np.exp(level - np.log(shape).mean(1))
     found: list[Growth | Refused] = []
     for i in range(len(t)):
-        if np.ptp(t[i]) < log(FLAT) or worse[i] < critical:
+        if reach[i] < log(FLAT) or worse[i] < critical:
             flat = spread[i] < len(n) * QUIET**2 or trend[i] <= 0
             seen = "no growth is seen" if flat else "the values scatter too much"
             found.append(Refused(f"{seen} from {n.min():g} to {n.max():g}"))
             continue
-        lost = _share(z[i])
-        unit = exp(level[i] - float(np.log(lost + (1 - lost) * np.exp(p[i] * x)).mean()))
         found.append(
             Growth(
                 exponent=float(p[i]),
                 low=float(low[i]),
                 high=float(high[i]),
-                overhead=float(unit * lost),
-                scale=float(unit * (1 - lost) / n.min() ** p[i]),
+                overhead=float(unit[i] * lost[i]),
+                scale=float(unit[i] * (1 - lost[i]) / n.min() ** p[i]),
                 r2=float(1 - least[i] / spread[i]),
                 points=len(n),
                 shortest=float(n.min()),

@@ -28,20 +28,24 @@ def test_the_script_counts_as_python_does(open_page: Open) -> None:
         [{"0": 1.0, "1": 1.0}, {"0": 0.5, "1": 0.5}],
         [{"0": 0.5, "1": 0.3}, {"0": 0.4, "1": 0.2}],
     ]
+    cases.append([{"0": 0.9, "1": 1.0, "2": 0.95}, {"0": 0.2, "1": 0.0, "2": 0.3}])
     shown = open_page(b"<!doctype html><title>none</title>")
     script = f"""([cases, families]) => {{
       const missing = (value) => value === null || value === undefined;
       {own("js/stats.js")}
       const points = [1, 2, 2.5, 7, 40].map((n) => quantile(n));
-      return [cases.map(([a, b]) => difference(a, b)), families.map(holm), points];
+      return [cases.map(([a, b, range]) => difference(a, b, range)), families.map(holm), points];
     }}"""
     families = [
         [draw.choice([None, draw.random() ** 3]) for _ in range(size)] for size in range(12)
     ]
-    ours, adjusted, points = shown.evaluate(script, [cases, families])
-    for (a, b), found in zip(cases, ours, strict=True):
+    metrics = [("accuracy", [0, 1]), ("loss", [0, None]), ("mse", [None, None])]
+    asked = [(*sides, *metric) for sides in cases for metric in metrics]
+    given = [[a, b, span] for a, b, _, span in asked]
+    ours, adjusted, points = shown.evaluate(script, [given, families])
+    for (a, b, metric, _), found in zip(asked, ours, strict=True):
         x, y = ({int(seed): value for seed, value in side.items()} for side in (a, b))
-        wanted = compare(x, y)
+        wanted = compare(x, y, metric)
         assert found["test"] == wanted.test
         for name in ("difference", "low", "high", "p", "n_a", "n_b"):
             value = getattr(wanted, name)

@@ -2,12 +2,13 @@
 function comparisons(track) {
   const rows = state.picked.map((label) => track.rows.find((row) => row.label === label)).filter(Boolean);
   const [base, ...others] = rows;
-  const found = others.map((row) => ({ row, ...difference(row.values, base.values) }));
+  const found = others.map((row) => ({ row, ...difference(row.values, base.values, track.range) }));
   const adjusted = holm(found.map(({ p }) => p));
   return { rows, base, found: found.map((one, i) => ({ ...one, holm: adjusted[i] })) };
 }
 
-const chances = (p) => (missing(p) ? "–" : p < 0.001 ? "< 0.001" : p.toFixed(3));
+const chances = (p) => (missing(p) ? "–" : p < 0.001 ? "< 0.001" : p >= 0.0495 && p < 0.05 ? "< 0.05" : p.toFixed(3));
+const LOGARITHMS = ["time_exponent", "lr_window"]; // of these a ratio says nothing
 const signed = (value) => (missing(value) ? "–" : `${value < 0 ? "−" : "+"}${digits(Math.abs(value))}`);
 
 function ratioOf(row, base, column) {
@@ -58,7 +59,7 @@ function comparedColumns(track, base) {
     { key: "p", title: "p", best: "ascending", value: (one) => one.p, text: (one) => chances(one.p) },
     { key: "holm", title: "p, Holm", best: "ascending", value: (one) => one.holm, text: (one) => chances(one.holm) },
     { key: "n", title: "seeds", node: (one) => [`${one.n_a} and ${one.n_b}`] },
-    ...measured(track).map((column) => ({
+    ...measured(track).filter((column) => !LOGARITHMS.includes(column.key)).map((column) => ({
       key: column.key, title: column.title, small: "ratio", best: column.less ? "ascending" : "descending",
       value: ({ row }) => ratioOf(row, base, column), text: ({ row }) => { const ratio = ratioOf(row, base, column); return missing(ratio) ? "–" : `×${digits(ratio)}`; },
     })),

@@ -44,8 +44,14 @@ function quantile(freedom, outside = 0.05) {
 const average = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 const variance = (values, mean = average(values)) => values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1);
 
+// How far two means can be apart where the metric has ends and all values keep to them.
+function widest(values, [low, high]) {
+  if (missing(low) || missing(high)) return Infinity;
+  return values.every((value) => low <= value && value <= high) ? high - low : Infinity;
+}
+
 // Two rows' {seed: value}: paired where the seeds are the same, else Welch; nulls where no spread is defined.
-function difference(a, b) {
+function difference(a, b, range) {
   const [x, y] = [Object.values(a), Object.values(b)], seeds = Object.keys(a);
   const found = { difference: null, low: null, high: null, p: null, test: null, n_a: x.length, n_b: y.length };
   if (!x.length || !y.length) return found;
@@ -63,8 +69,9 @@ function difference(a, b) {
   }
   const size = [...x, ...y].reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   if (!(error > 1e-12 * size) || !Number.isFinite(freedom)) return found; // what rounding leaves is no spread
-  const half = quantile(freedom) * error;
-  return { ...found, test: paired ? "paired t" : "Welch", low: found.difference - half, high: found.difference + half, p: twoSided(found.difference / error, freedom) };
+  const half = quantile(freedom) * error, most = widest([...x, ...y], range);
+  const [low, high] = [Math.max(found.difference - half, -most), Math.min(found.difference + half, most)];
+  return { ...found, test: paired ? "paired t" : "Welch", low, high, p: twoSided(found.difference / error, freedom) };
 }
 
 // Holm's step-down over the comparisons that have a p; the others stay null.
