@@ -6,15 +6,23 @@ from typing import Any
 import pytest
 import torch
 
-from zoo import registry
+from zoo import memory, registry
 from zoo.errors import ZooError
 from zoo.model import state_bytes
 from zoo.profile import energy, peak
 from zoo.profile.start import decide
 from zoo.profile.words import read
-from zoo.profile.worker import STEPS, Worker, failure
+from zoo.profile.worker import KEPT, STEPS, Worker, failure
 
 SHELVES = registry.load()
+
+
+@pytest.fixture(autouse=True)
+def kept(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """How often freed memory was to be kept: a setting that would stay with this process."""
+    asked: list[bool] = []
+    monkeypatch.setattr(memory, "keep", lambda: asked.append(True))
+    return asked
 
 
 def build(*words: str, length: int = 64, batch: int = 1) -> tuple[Worker, dict[str, Any]]:
@@ -166,3 +174,20 @@ def test_roofs_are_of_one_call_in_the_quickest_time(monkeypatch: pytest.MonkeyPa
         "bandwidth": 2 * 2**28 / 2.0,
         "threads": torch.get_num_threads(),
     }
+
+
+def test_what_a_call_frees_is_kept_unless_it_is_a_lot(
+    kept: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = build("mixer=attention", "dim=16")
+    one.memory("forward")
+    assert one.most < KEPT
+    assert not kept  # memory is measured with what is freed given back
+    one.time("forward", None)
+    assert len(kept) == 1
+    monkeypatch.setattr(memory, "forget_peak", lambda: True)
+    monkeypatch.setattr(memory, "resident", lambda: 5)
+    monkeypatch.setattr(memory, "peak", lambda: KEPT + 5)
+    assert one.memory("train")["bytes"] == KEPT
+    one.time("forward", None)
+    assert len(kept) == 1

@@ -26,6 +26,8 @@ from zoo.registry import load
 from zoo.verdict import verdict
 
 Answer = dict[str, Any]
+KEPT = 2**30
+"""Bytes up to which a call's freed memory is kept for the next one."""
 TINY = (48, 64)
 """Lengths that load libraries and compile kernels; two, so that what is compiled for one length is
 compiled for any before anything is measured."""
@@ -43,6 +45,8 @@ class Worker:
     subject: Subject
     inputs: torch.Tensor
     calls: Mapping[str, Callable[[], object]]
+    most = 0
+    """Bytes that a call was seen to take."""
 
     def probe(self, device: str, precision: str) -> Answer:
         """The most that this device does: a large product and a large copy."""
@@ -109,7 +113,8 @@ class Worker:
         """One timed call; ``last`` is what one took before. By then memory has been measured, and
         what is freed is kept: a call is timed as if in a loop, without the system's paging.
         """
-        memory.keep()
+        if self.most < KEPT:  # beyond, the others of this length would lack what is kept here
+            memory.keep()
         if last is None or last < SHORT:
             self.calls[what]()
         return {"seconds": self.clock(what), "kernel": self.subject.kernel}
@@ -132,7 +137,9 @@ class Worker:
         if not known:
             reason = "the peak of resident memory is only known on Linux"
             return {"bytes": None, "untold": reason, **told}
-        return {"bytes": max(0, memory.peak() - before), **told}
+        grown = max(0, memory.peak() - before)
+        self.most = max(self.most, grown)
+        return {"bytes": grown, **told}
 
     def reach(self) -> Answer:
         """The state after the input, kept for decoding; its bytes and the seconds of prefill."""
