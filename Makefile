@@ -18,8 +18,9 @@ test: $(READY) ## lint, types and the tests that need no GPU and no patience
 slow: $(READY) ## the tests that take minutes
 	$(BIN)/pytest -n 2 -m "slow and not gpu"
 
-readme: $(READY) ## the README's table and figures, out of the committed records
+readme: $(READY) ## the README's table and the docs' figures, out of the committed records
 	$(BIN)/python docs/readme.py
+	$(BIN)/python docs/efficiency.py
 
 lock: ## rewrite constraints.txt from what is installed
 	$(BIN)/pip freeze --exclude-editable > constraints.txt

@@ -9,9 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import vl_convert
-
-from zoo.identity import digest
+from figures import figure, same
 from zoo.record import atomic_write
 from zoo_leaderboard.charts import framed, heading
 from zoo_leaderboard.charts.line import length
@@ -55,22 +53,6 @@ def narrow(table: Table) -> Table:
     kept = [i for i, name in enumerate(table.header) if not name.startswith(LEFT_OUT)]
     rows = tuple(tuple(row[i] for i in kept) for row in table.rows)
     return Table(table.title, table.notes, tuple(table.header[i] for i in kept), rows, table.left)
-
-
-def figure(spec: dict[str, object]) -> bytes:
-    """SVG that names what it is drawn from: fonts, and so letters' widths, differ by machine."""
-    drawn = str(vl_convert.vegalite_to_svg(spec))
-    return f"{drawn}\n<!-- {digest(spec)} -->\n".encode()
-
-
-def same(path: Path, content: bytes) -> bool:
-    """Is the file what it should be? Of a figure, is it drawn from the same?"""
-    if not path.exists():
-        return False
-    pair = (path.read_bytes(), content)
-    if path.suffix == ".svg":
-        pair = (pair[0].rpartition(b"<!--")[2], pair[1].rpartition(b"<!--")[2])
-    return pair[0] == pair[1]
 
 
 def main() -> int:

@@ -2,7 +2,7 @@
 
     zoo profile -m mixer=... length=256..65536          # measures, below $ZOO_RUNS/profiles
     cp -r runs/profiles leaderboard/records/            # what is to be shown
-    python bench/efficiency.py                          # writes; --check only says whether it would
+    python docs/efficiency.py                          # writes; --check only says whether it would
 
 The charts are SVG, drawn without a browser; `zoo leaderboard` shows the same ones, to be looked
 into.
@@ -14,8 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import vl_convert
-
+from figures import figure, same
 from zoo.errors import DataError
 from zoo.profile import record
 from zoo.profile.chart import charts
@@ -25,7 +24,7 @@ from zoo.profile.tell import QUANTITIES, crossed, grown, heading, missed, quanti
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "efficiency.md"
 RECORDS = ROOT / "leaderboard" / "records" / "profiles"
-BEGIN, END = "<!-- begin: python bench/efficiency.py -->", "<!-- end -->"
+BEGIN, END = "<!-- begin: python docs/efficiency.py -->", "<!-- end -->"
 SHOWN = ("forward_ms", "train_ms", "decode_ms", "forward_bytes", "state_bytes", "mfu")
 ALT = {
     "time": "Milliseconds of a forward pass against length, with O(n), O(n log n) and O(n²)",
@@ -66,27 +65,27 @@ def stem(number: int, name: str) -> str:
     return f"efficiency-{name}.svg" if number == 0 else f"efficiency-{name}-{number + 1}.svg"
 
 
-def main() -> None:
-    """Write what has changed; with --check say so and exit 1."""
+def main() -> int:
+    """Write what has changed; with --check say so, and 1."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
     found = groups()
-    text = PAGE.read_text()
-    before, _, rest = text.partition(BEGIN)
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     after = rest.partition(END)[2]
     made = "\n\n".join(part for i, group in enumerate(found) for part in section(i, group))
-    files = {PAGE: f"{before}{BEGIN}\n\n{made or 'No profile is committed yet.'}\n\n{END}{after}"}
+    text = f"{before}{BEGIN}\n\n{made or 'No profile is committed yet.'}\n\n{END}{after}"
+    files = {PAGE: text.encode()}
     for i, group in enumerate(found):
         for name, spec in charts(group).items():
-            files[PAGE.parent / stem(i, name)] = vl_convert.vegalite_to_svg(spec)
-    stale = [p for p, new in files.items() if not p.exists() or p.read_text() != new]
+            files[PAGE.parent / stem(i, name)] = figure(spec)
+    stale = [path for path, content in files.items() if not same(path, content)]
     for path in stale:
         print(f"{path.relative_to(ROOT)} {'is not what the records say' if check else 'written'}")
         if not check:
-            path.write_text(files[path])
-    sys.exit(1 if check and stale else 0)
+            path.write_bytes(files[path])
+    return 1 if check and stale else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
