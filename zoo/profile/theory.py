@@ -71,10 +71,13 @@ def curves(values: Sequence[Spec], x: Spec, y: Spec) -> list[Spec]:
     at = {"x": x, "y": y, "detail": {"field": "name", "type": "nominal"}}
     line = {"type": "line", "color": GREY, "strokeWidth": 1, "strokeDash": [3, 3], "clip": True}
     drawn: list[Spec] = [{"data": {"values": values}, "mark": line, "encoding": at}]
-    ends = {
-        value["name"]: value for value in values if "O" in value["name"] or "·" in value["name"]
-    }
+    lines: dict[str, list[Spec]] = {}
+    for value in values:
+        lines.setdefault(value["name"], []).append(value)
+    # The scores run close to O(n²), whose name stands at its end: theirs stands before it.
+    labels = [points[-1] for name, points in lines.items() if name in ANALYTIC]
+    labels += [points[len(points) * 2 // 3] for name, points in lines.items() if "·" in name]
     text = {"type": "text", "align": "right", "dy": -6, "fontSize": 11, "color": GREY}
     names = {"x": x, "y": y, "text": {"field": "name"}}
-    drawn.append({"data": {"values": list(ends.values())}, "mark": text, "encoding": names})
+    drawn.append({"data": {"values": labels}, "mark": text, "encoding": names})
     return drawn
