@@ -37,7 +37,7 @@ def test_lengths_that_are_none(text: str) -> None:
     ("words", "says"),
     [
         (["mixer=mamab"], "did you mean 'mamba'?"),
-        (["mixer=mamba", "lenght=64"], "no key is named 'lenght'"),
+        (["mixer=mamba", "lenght=64"], "no key is named 'lenght'; did you mean 'length'"),
         (["mixer=mamba", "length=x"], "write length="),
         (["mixer=mamba", "rounds=1"], "rounds=1: should be greater than or equal to 3"),
         (["mixer=mamba", "limit=0"], "limit=0"),

@@ -72,6 +72,9 @@ def _own(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     others = []
     for word in words:
         key, equals, text = word.partition("=")
+        known = (*OWN, *ALONE, *AROUND, *RunConfig.__dataclass_fields__)
+        if equals and key.isidentifier() and key not in known:
+            raise ZooError(f"no key is named {key!r}; {nearest(key, [*OWN, *ALONE, *AROUND])}")
         if key not in OWN or not equals:
             others.append(word)
             continue
