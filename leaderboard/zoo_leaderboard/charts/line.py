@@ -42,8 +42,9 @@ def shape(points: bool) -> Spec:
         },
     ]
     name = {"field": "label", "type": "nominal", "title": None}
+    axis = {"grid": False} if points else {"grid": False, "format": "~s"}  # 1.5k steps
     define = {
-        "x": {"field": "x", "type": "quantitative", "axis": {"grid": False}},
+        "x": {"field": "x", "type": "quantitative", "axis": axis},
         "y": {"field": "y", "type": "quantitative", "scale": {"zero": False}},
         "color": {**name, "legend": LEGEND},
         "dash": name,
