@@ -29,7 +29,7 @@ def test_every_number_says_where_it_comes_from() -> None:
         assert row.budget == "paper", row.id
         assert (row.value is None) == bool(row.reason), row.id
         assert row.value is None or 0 <= row.value <= 1, row.id
-        assert row.spread is None or row.spread_kind == "unstated", row.id
+        assert row.spread is None or row.spread_kind in ("se", "unstated"), row.id
     for name, source in sources().items():
         assert source.arxiv or source.url, name
         assert source.arxiv is None or source.year - 2000 - int(source.arxiv[:2]) in (0, 1), name
@@ -45,6 +45,7 @@ def test_every_number_says_where_it_comes_from() -> None:
         ("tay2021/linformer/lra/image/train_accuracy", 0.9723, None, ()),
         ("httyh/s4-v2-s4-legs/lra/pathfinder", 0.942, 0.0025, ()),
         ("lru/lru/scifar/colour", 0.89, 0.001, ("transplant",)),
+        ("lru/s5/scifar/colour", 0.888, 0.001, ("rerun",)),
         ("metala/mamba/lra/pathx", 0.6732, None, ("rerun",)),
         ("mamba/mamba-s6/selective_copy", 0.998, None, ()),
         ("zoology/attention-width-from-64/mqar:512x64", 0.99, None, ("at least",)),
@@ -103,7 +104,7 @@ def test_averages_are_worked_out_again_and_the_wrong_ones_are_caught() -> None:
 def test_a_failed_pathx_counts_as_half_and_an_unreported_one_makes_no_mean() -> None:
     six = {(a["model"], a["source"]): a["recomputed"] for a in averages() if a["name"] == "Avg6"}
     assert six["Transformer", "tay2021"] == pytest.approx(0.536567, abs=1e-6)
-    assert ("Transformer", "metala") not in six
+    assert six["Transformer", "metala"] is None
 
 
 def test_costs_carry_their_ratio_at_the_same_length() -> None:

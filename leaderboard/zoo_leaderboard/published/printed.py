@@ -10,7 +10,6 @@ NONE = {
     "FAIL": "failed: no better than chance",
     "OOM": "out of memory",
     "–": "not reported",  # noqa: RUF001 - as printed
-    "(colour)": "reported on colour images alone, a number that is not kept here",
 }
 """What stands for no value, and why."""
 NUMBER = re.compile(
