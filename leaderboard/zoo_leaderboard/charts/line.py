@@ -92,7 +92,7 @@ def training(document: Spec, track: Spec, key: str, value: str, title: str) -> S
     rows = best(track, key)
     if not rows:
         return None
-    x = {"title": "step", "axis": {"format": ",", "grid": False, "labelOverlap": True}}
+    x = {"title": "step", "axis": {"format": ",f", "grid": False, "labelOverlap": True}}
     define = {"x": x, "y": {"title": title}, **looks(document, rows)}
     return fill(shape(points=False), define, {"points": points(rows, key, "step", value)})
 

@@ -20,6 +20,13 @@ WHOLE = "document.documentElement.scrollWidth <= innerWidth"
 SMALL = """() => [...document.querySelectorAll("button, select, summary, [type=search]")]
   .filter((one) => one.checkVisibility() && one.getBoundingClientRect().height < 24)
   .map((one) => one.outerHTML.slice(0, 120))"""
+CUT = """() => [...document.querySelectorAll(".view:not([hidden]) .plot svg")].flatMap((svg) => {
+  const { left, right } = svg.getBoundingClientRect();
+  return [...svg.querySelectorAll("text")].filter((text) => {
+    const box = text.getBoundingClientRect();
+    return box.left < left - 1 || box.right > right + 1;
+  }).map((text) => text.textContent);
+})"""  # words in charts that its edge cuts
 PAPER = "getComputedStyle(document.body).backgroundColor"
 HOSTILE = [
     "</script><script>alert(1)</script>",
@@ -84,7 +91,7 @@ def test_axe_finds_nothing_in_any_view(
 
 
 def test_a_phone_sees_everything_without_scrolling_sideways(
-    committed: bytes, open_page: Open
+    committed: bytes, open_page: Open, drawn: Any
 ) -> None:
     shown = ready(open_page(committed, width=390, height=844, has_touch=True))
     for tab in views(shown):
@@ -92,6 +99,8 @@ def test_a_phone_sees_everything_without_scrolling_sideways(
         assert shown.evaluate(WHOLE), tab
         small = shown.evaluate(SMALL)
         assert small == [], tab
+        drawn(shown)
+        assert shown.evaluate(CUT) == [], tab
     shown.locator("#tab-board").click()
     shown.locator(".menu summary", has_text="Save as").tap()
     assert shown.evaluate(WHOLE)

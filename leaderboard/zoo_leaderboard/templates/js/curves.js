@@ -40,7 +40,7 @@ function lengthSpec(track, rows) {
 }
 
 function trainingSpec(track, rows, key, value, title) {
-  const x = { title: "step", axis: { format: ",", grid: false, labelOverlap: true, tickCount: narrow.matches ? 4 : 8 } };
+  const x = { title: "step", axis: { format: ",f", grid: false, labelOverlap: true, tickCount: narrow.matches ? 4 : 8 } };
   const chance = key === "validated" ? chanceRule(track) : [];
   return filled("training", { x, y: { title }, ...looksOf(rows) }, { points: bands(rows, key, "step", value), chance });
 }

@@ -28,7 +28,7 @@ function recoloured(spec, group) {
     const made = Object.fromEntries(Object.entries(value).map(([key, one]) => [key, key === "values" || key === "datasets" ? one : visit(one)]));
     if (made.legend?.orient) made.legend = { ...made.legend, symbolOpacity: 1, symbolStrokeWidth: 0, orient: "bottom", columns: narrow.matches ? 1 : 3 };
     if (made.shape?.legend) made.shape.legend = { ...made.shape.legend, symbolFillColor: soft, symbolStrokeColor: soft };
-    if (made.field === "length" && made.axis) made.axis.format = "d";
+    if (made.field === "length" && made.axis) Object.assign(made.axis, { format: "d", labelSeparation: 6 });
     const scale = made.color?.scale;
     if (scale?.domain?.every?.((name) => families.has(name))) scale.range = scale.domain.map((name) => colour(families.get(name)));
     return made;

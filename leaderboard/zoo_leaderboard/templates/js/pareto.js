@@ -95,7 +95,7 @@ function paretoSpec(track, points, hollow, x, y, near) {
   const define = { x: axis(x, state.log, false), y: axis(y, state.logy, true), step: x.less ? "step-after" : "step-before" };
   define.size = points.length <= 100 ? 95 : points.length <= 500 ? 50 : 24; // a crowd is made of small ones
   if (low === high) define.y.scale.domain = state.logy ? [low / 2, low * 2] : [low - room, low + room];
-  const legend = { ...specs.templates.pareto.define.color.legend, columns: narrow.matches ? 3 : 0, symbolStrokeWidth: 0 };
+  const legend = { ...specs.templates.pareto.define.color.legend, columns: narrow.matches ? 2 : 0, symbolStrokeWidth: 0 };
   define.color = { scale: { domain: families, range: families.map(colour) }, legend };
   const rule = near ? [{ value: track.chance, text: "chance" }] : [];
   const chance = { chance_y: y.key === "mean" ? rule : [], chance_x: x.key === "mean" ? rule : [] };

@@ -15,7 +15,7 @@ function dotSpec(rows) {
   const define = {
     x: { title: rows[0].metric },
     y: { scale: { domain: [...new Set(theirs.map((one) => one.line))] }, axis: { grid: true, ticks: false, domain: false, labelLimit: narrowed ? 130 : 280 } },
-    color: { scale: { domain: families, range: families.map(colour) } },
+    color: { scale: { domain: families, range: families.map(colour) }, legend: { ...specs.templates.published.define.color.legend, columns: narrowed ? 2 : 0 } },
   };
   if (!families.length) define.color.legend = null;
   // Height by hand: a fitted chart takes no steps, and axis, title and legend need their room.
