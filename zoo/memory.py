@@ -57,15 +57,15 @@ def give_back() -> None:
 
 
 def keep() -> None:
-    """Freed memory stays with the process and is used again, up to 2 GiB of it.
+    """Freed memory stays with the process, to be used again, until ``give_back``.
 
     glibc gives blocks of 32 MiB and more back at once, and every call that takes one anew waits for
     the system to hand out and clear its pages: a cost of the allocator, which grows by leaps.
     """
     with suppress(OSError, AttributeError):  # no glibc
         libc = ctypes.CDLL(None)
-        libc.mallopt(M_MMAP_THRESHOLD, 2**30)
-        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+        libc.mallopt(M_MMAP_THRESHOLD, 2**31 - 1)  # the most that it takes: larger blocks still go
+        libc.mallopt(M_TRIM_THRESHOLD, -1)  # never
 
 
 def _field(file: str, name: str) -> int:

@@ -176,18 +176,34 @@ def test_roofs_are_of_one_call_in_the_quickest_time(monkeypatch: pytest.MonkeyPa
     }
 
 
-def test_what_a_call_frees_is_kept_unless_it_is_a_lot(
+def test_what_a_call_frees_is_kept_between_turns_unless_it_is_a_lot(
     kept: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, _ = build("mixer=attention", "dim=16")
+    given: list[bool] = []
+    monkeypatch.setattr(memory, "give_back", lambda: given.append(True))
     one.memory("forward")
     assert one.most < KEPT
-    assert not kept  # memory is measured with what is freed given back
+    assert (len(kept), len(given)) == (0, 1)  # memory is measured with what is freed given back
     one.time("forward", None)
-    assert len(kept) == 1
-    monkeypatch.setattr(memory, "forget_peak", lambda: True)
-    monkeypatch.setattr(memory, "resident", lambda: 5)
-    monkeypatch.setattr(memory, "peak", lambda: KEPT + 5)
-    assert one.memory("train")["bytes"] == KEPT
-    one.time("forward", None)
-    assert len(kept) == 1
+    assert (len(kept), len(given)) == (1, 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(memory, "forget_peak", lambda: True)
+        patched.setattr(memory, "resident", lambda: 5)
+        patched.setattr(memory, "peak", lambda: KEPT + 5)
+        assert one.memory("train")["bytes"] == KEPT
+    given.clear()
+    calls: list[bool] = []
+    monkeypatch.setitem(one.calls, "forward", lambda: calls.append(True))  # type: ignore[arg-type]
+    one.time("forward", 1.9)  # a turn of its own warms what it will give back
+    assert (len(kept), len(given), len(calls)) == (2, 1, 2)
+    one.time("forward", 2.0)
+    assert (len(kept), len(given), len(calls)) == (3, 2, 3)
+
+    def short() -> None:
+        raise MemoryError
+
+    monkeypatch.setitem(one.calls, "forward", short)  # type: ignore[arg-type]
+    with pytest.raises(MemoryError):
+        one.time("forward", None)
+    assert len(given) == 3

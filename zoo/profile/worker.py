@@ -27,7 +27,7 @@ from zoo.verdict import verdict
 
 Answer = dict[str, Any]
 KEPT = 2**30
-"""Bytes up to which a call's freed memory is kept for the next one."""
+"""Bytes up to which what a call frees stays with the worker while others have their turn."""
 TINY = (48, 64)
 """Lengths that load libraries and compile kernels; two, so that what is compiled for one length is
 compiled for any before anything is measured."""
@@ -35,6 +35,8 @@ STEPS = 8
 """Tokens decoded in one timed call, each after the same past."""
 SHORT = 0.2
 """Seconds under which a call is made once untimed before: its turn finds the caches cold."""
+SHORT_LARGE = 2.0
+"""The same of one that takes more than is kept: its turn finds no memory at hand."""
 LEAST_ENERGY = 0.5
 """Seconds of calls that an energy counter, which ticks about every millisecond, can resolve."""
 
@@ -113,11 +115,15 @@ class Worker:
         """One timed call; ``last`` is what one took before. By then memory has been measured, and
         what is freed is kept: a call is timed as if in a loop, without the system's paging.
         """
-        if self.most < KEPT:  # beyond, the others of this length would lack what is kept here
-            memory.keep()
-        if last is None or last < SHORT:
-            self.calls[what]()
-        return {"seconds": self.clock(what), "kernel": self.subject.kernel}
+        large = self.most >= KEPT
+        memory.keep()
+        try:
+            if last is None or last < (SHORT_LARGE if large else SHORT):
+                self.calls[what]()
+            return {"seconds": self.clock(what), "kernel": self.subject.kernel}
+        finally:
+            if large:  # the others of this length would lack it
+                memory.give_back()
 
     def memory(self, what: str) -> Answer:
         """Bytes at the peak of one call above what was there before it, and its seconds."""
