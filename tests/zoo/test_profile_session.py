@@ -359,3 +359,27 @@ def test_an_answer_that_does_not_come_is_stopped(pretend: Pretend) -> None:
         one.ask({"do": "count"}, 0.1)
     assert lost.value.miss.kind == "slow"
     assert not one.alive
+
+
+@pytest.mark.parametrize(
+    ("named", "spins"),
+    [
+        ({}, "10000"),
+        ({"GOMP_SPINCOUNT": "7"}, "7"),
+        ({"OMP_WAIT_POLICY": "active"}, None),
+    ],
+)
+def test_threads_of_a_worker_spin_shortly_unless_the_user_says_how(
+    named: dict[str, str], spins: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in named.items():
+        monkeypatch.setenv(name, value)
+    tell = "import json, os; print(json.dumps({'spins': os.environ.get('GOMP_SPINCOUNT')}))"
+    monkeypatch.setattr(process, "COMMAND", (sys.executable, "-c", tell))
+    one = Process()
+    try:
+        assert one.answer(30) == {"spins": spins}
+    finally:
+        one.kill()
