@@ -194,7 +194,7 @@ def test_what_a_call_frees_is_kept_between_turns_unless_it_is_a_lot(
         assert one.memory("train")["bytes"] == KEPT
     given.clear()
     calls: list[bool] = []
-    monkeypatch.setitem(one.calls, "forward", lambda: calls.append(True))  # type: ignore[arg-type]
+    monkeypatch.setitem(one.calls, "forward", lambda: calls.append(True))
     one.time("forward", 1.9)  # a turn of its own warms what it will give back
     assert (len(kept), len(given), len(calls)) == (2, 1, 2)
     one.time("forward", 2.0)
@@ -203,7 +203,7 @@ def test_what_a_call_frees_is_kept_between_turns_unless_it_is_a_lot(
     def short() -> None:
         raise MemoryError
 
-    monkeypatch.setitem(one.calls, "forward", short)  # type: ignore[arg-type]
+    monkeypatch.setitem(one.calls, "forward", short)
     with pytest.raises(MemoryError):
         one.time("forward", None)
     assert len(given) == 3
