@@ -237,18 +237,6 @@ def test_what_is_known_or_lost_is_not_asked_again(
     assert "time decode" not in asked
 
 
-def test_what_is_lost_at_a_longer_length_says_nothing_of_shorter_ones(
-    runs: Path, pretend: Pretend
-) -> None:
-    words = ("mixer=lru", "dim=16", "rounds=3")
-    pretend(memory_forward=["oom", "no room"])
-    ask(*words, "length=32", runs=runs)
-    pretend()
-    (one,) = ask(*words, "length=8,16,32", runs=runs)
-    assert [point.length for point in one.points] == [8, 16, 32]
-    assert [point.forward_ms is None for point in one.points] == [False, False, True]
-
-
 def test_a_first_call_beyond_the_limit_is_slow_and_tells_its_memory(
     runs: Path, pretend: Pretend
 ) -> None:

@@ -49,8 +49,8 @@ class Cell:
         self.past: dict[str, list[tuple[int, float]]] = {name: [] for name in FIELDS}
         """(length, seconds) of one call."""
         self.process: Process | None = None
-        self.earlier = sorted(profile.points, key=lambda point: point.length)
-        """What an earlier call has measured, until a longer length recalls it."""
+        for point in profile.points:
+            self._recall(point)
 
     def _recall(self, point: Point) -> None:
         """What an earlier call has measured counts as if this one had."""
@@ -69,8 +69,6 @@ class Cell:
         self.missing: dict[str, Miss] = {}
         self.seconds: dict[str, list[float]] = {name: [] for name in TIMED}
         self.last: dict[str, float] = {}
-        while self.earlier and self.earlier[0].length < length:
-            self._recall(self.earlier.pop(0))
         for name in FIELDS:
             ahead = self.predict(name)
             if name not in self.gone and ahead > self.limit:
